@@ -1,0 +1,48 @@
+# Every target works in the same .venv, made from the hashed lock.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+JUDGES ?= 5
+THRESHOLD ?= 3
+DIR ?= demo-registry
+FILE ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check vectors bench lock clean
+
+help: ## this list
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(READY): ops/requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else f"muniment needs Python 3.11 or newer, and {sys.executable} is {v[0]}.{v[1]}; name another one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r ops/requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(READY) ## the whole main job on this machine (FILE="a.pdf b.mp4" DIR=folder)
+	$(BIN)/muniment demo $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
+
+test: $(READY) ## all tests (PYTEST_ARGS for more)
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: $(READY) ## format, lint, types, import contracts
+	$(BIN)/ruff format --check app ledger storage tests ops
+	$(BIN)/ruff check app ledger storage tests ops
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+vectors: $(READY) ## the threshold vector suite on another file: FILE=PATH
+	MUNIMENT_PANEL_VECTORS="$(abspath $(FILE))" $(BIN)/python -m pytest tests/app/panels/test_vectors.py
+
+bench: $(READY) ## measurements, as ratios in one run
+	$(BIN)/python -m ops.bench
+
+lock: ## write ops/requirements.lock anew (needs uv)
+	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --upgrade -o ops/requirements.lock
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) demo-registry .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
