@@ -103,7 +103,9 @@ class BlobStore(Protocol):
         """Look at what is really there, or return None. `sha256` is the digest recorded at writing, not recomputed."""
         ...
 
-    def get(self, key: str, *, start: int = 0, end: int | None = None, version: str | None = None) -> AsyncIterator[bytes]:
+    def get(
+        self, key: str, *, start: int = 0, end: int | None = None, version: str | None = None
+    ) -> AsyncIterator[bytes]:
         """Stream bytes [start, end) in pieces of at most 1 MiB; `end` None is the whole rest. Raises NotFound."""
         ...
 
