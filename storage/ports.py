@@ -52,11 +52,11 @@ class RecordStore(Protocol):
         ...
 
     async def replace(self, kind: str, id: str, data: bytes, *, revision: int) -> int:
-        """Replace the record if it stands at `revision`; return the new revision. Raises Conflict (also when absent)."""
+        """Replace the record if it stands at `revision`; return the new revision. Raises Conflict (also if absent)."""
         ...
 
     async def delete(self, kind: str, id: str, *, revision: int) -> None:
-        """Remove the record if it stands at `revision`. Raises Conflict (also when absent)."""
+        """Remove the record if it stands at `revision`. Raises Conflict (also if absent)."""
         ...
 
     async def page(
