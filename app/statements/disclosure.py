@@ -3,7 +3,8 @@
 A disclosure is base64url of the canonical JSON `[salt, value]`, salt being 16 random bytes in base64url (22
 characters); the slot is base64url of the SHA-256 of the disclosure's ASCII bytes (43 characters), after RFC 9901 §4.2.
 One slot holds exactly one commitment: there are no decoys and no free list, so that nobody commits to many values and
-shows the one that suits. The value is text or an integer. A salt is never used twice: equal salts show equal values.
+shows the one that suits. The value is text, an integer, or null where there is
+nothing (the slot is there all the same). A salt is never used twice: equal salts show equal values.
 """
 
 import hashlib
@@ -17,12 +18,12 @@ MAX_DISCLOSURE_CHARS = 64 * 1024
 """A description is the longest value; 64 KiB of base64url hold 48 KiB of it."""
 
 
-def make_disclosure(value: str | int, salt: bytes) -> str:
+def make_disclosure(value: str | int | None, salt: bytes) -> str:
     """Return the disclosure of `value` under a fresh 16-byte `salt`. Raises BadInput (too_large, wrong_length, …)."""
     if len(salt) != SALT_BYTES:
         raise BadInput(f"a salt has 16 bytes, not {len(salt)}", "Draw 16 random bytes.", code="wrong_length")
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadInput("a hidden value is text or an integer", "Pass one of these.", code="wrong_type")
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise BadInput("a hidden value is text, an integer or null", "Pass one of these.", code="wrong_type")
     disclosure = b64u_encode(format_json([b64u_encode(salt), value]).encode("utf-8"))
     if len(disclosure) > MAX_DISCLOSURE_CHARS:
         raise BadInput(f"a hidden value of {len(disclosure)} encoded characters", "Shorten it.", code="too_large")
@@ -39,7 +40,7 @@ def check_slot(slot: object, what: str) -> str:
     return b64u_encode(take_b64u(slot, what, size=32))
 
 
-def open_disclosure(disclosure: str, slot: str, what: str) -> str | int:
+def open_disclosure(disclosure: str, slot: str, what: str) -> str | int | None:
     """Return the value that `disclosure` shows, if it opens `slot`; `what` names it in errors.
 
     Raises Mismatch (disclosure_mismatch) when it opens another slot, BadInput when it is not in the form above.
@@ -57,6 +58,8 @@ def open_disclosure(disclosure: str, slot: str, what: str) -> str | int:
         )
     salt, value = take_list(parse_json(raw, what=what, max_bytes=len(raw), max_depth=1), what, min_items=2, max_items=2)
     take_b64u(salt, f"{what}: the salt", size=SALT_BYTES)
-    if isinstance(value, bool) or not isinstance(value, str | int):
-        raise BadInput(f"{what}: the value is neither text nor an integer", "Ask who made it.", code="wrong_type")
+    if isinstance(value, bool) or not isinstance(value, str | int | None):
+        raise BadInput(
+            f"{what}: the value is neither text nor an integer nor null", "Ask who made it.", code="wrong_type"
+        )
     return value

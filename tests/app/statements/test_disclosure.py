@@ -24,8 +24,8 @@ def test_known_bytes() -> None:
     assert check_slot(slot_of(disclosure), "it") == slot_of(disclosure)
 
 
-@given(st.text() | st.integers(0, 2**53 - 1), st.binary(min_size=16, max_size=16))
-def test_opens_its_own_slot_only(value: str | int, salt: bytes) -> None:
+@given(st.none() | st.text() | st.integers(0, 2**53 - 1), st.binary(min_size=16, max_size=16))
+def test_opens_its_own_slot_only(value: str | int | None, salt: bytes) -> None:
     disclosure = make_disclosure(value, salt)
     assert open_disclosure(disclosure, slot_of(disclosure), "it") == value
     other = make_disclosure(value, bytes(x ^ 1 for x in salt))
@@ -47,7 +47,6 @@ def test_arbitrary_text_gives_only_our_errors(disclosure: str, slot: str) -> Non
         b'["AAECAwQFBgcICQoLDA0ODw","x","y"]',
         b'["AAECAwQFBgcICQoLDA0O","x"]',
         b'["AAECAwQFBgcICQoLDA0ODw", "x"]',
-        b'["AAECAwQFBgcICQoLDA0ODw",null]',
         b'["AAECAwQFBgcICQoLDA0ODw",true]',
         b'["AAECAwQFBgcICQoLDA0ODw",1.5]',
         b'["AAECAwQFBgcICQoLDA0ODw",["x"]]',
