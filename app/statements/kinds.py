@@ -1,0 +1,365 @@
+"""What each kind of statement claims: one frozen record a kind, its JSON form in its fields.
+
+The table of kinds is closed. A kind is public (its statements are served to anyone and its leaf names it) or private
+(readable by those concerned; the leaf says `private`); for what is done to members the role decides.
+Sources: the project's protocol page; panel messages by the panel specification.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from app.fields import B64, Hex, Int, Many, Parsed, Text, bad_field
+from app.statements.keys import Jwk, MemberId
+
+Role = Literal["registrar", "clerk", "judge", "depositor", "party", "auditor"]
+OFFICES: tuple[Role, ...] = ("registrar", "clerk", "judge")
+"""Roles that found trust: their enrolment is public and takes effect only with the authority's approvals."""
+
+Id = Annotated[bytes, Hex(16)]
+Digest = Annotated[bytes, Hex(32)]
+Key = Annotated[bytes, Jwk()]
+Member = Annotated[str, MemberId]
+Note = Annotated[bytes, Hex(32)] | None
+"""The SHA-256 of a sealed note's age file, or null where there are no words."""
+
+
+def _slot(text: str, what: str) -> str:
+    B64(32).read(text, what)
+    return text
+
+
+Slot = Annotated[str, Parsed(_slot)]
+"""b64url(SHA-256(disclosure))."""
+
+
+def _notes_recipient(text: str, what: str) -> str:
+    # 1,216 bytes in bech32: 5-bit groups, six check characters, the prefix and its separator.
+    if not text.startswith("age1pq1") or len(text) != 1959 or not text.isascii() or text != text.lower():
+        raise bad_field(what, "must be a post-quantum age recipient, age1pq1… of 1,959 characters")
+    return text
+
+
+Notes = Annotated[str, Parsed(_notes_recipient)]
+"""The hybrid age recipient to which words for this member are sealed."""
+
+
+def _origin(text: str, what: str) -> str:
+    if not 1 <= len(text) <= 200 or any(c.isspace() or c == "+" or not c.isprintable() for c in text):
+        raise bad_field(what, "must be a schema-less URL of at most 200 characters, without space or '+'")
+    return text
+
+
+Origin = Annotated[str, Parsed(_origin)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Authority:
+    """The office keys that appoint, and how many of them it takes."""
+
+    keys: Annotated[tuple[Key, ...], Many(least=1, most=31)]
+    m: Annotated[int, Int(1, 31)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Officer:
+    """The first registrar: identity key, notes recipient and name."""
+
+    key: Key
+    notes: Notes
+    name: Annotated[str, Text(200)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Genesis:
+    """What founds a registry. Signed by its first registrar, whom it enrols; its digest is pinned in trust files."""
+
+    origin: Origin
+    log: Key
+    service: Key
+    authority: Authority
+    registrar: Officer
+    predecessor: Digest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """One authority key's consent to an act, named by the digest of its statement."""
+
+    act: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberEnrol:
+    """A person or office joins. Signed by a registrar."""
+
+    key: Key
+    notes: Notes
+    role: Role
+    name: Annotated[str, Text(200)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberRevoke:
+    """A member leaves. `role` is the role that he was enrolled in; it decides who may read this."""
+
+    member: Member
+    role: Role
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberKey:
+    """A member's new keys. Signed by his old key, or, when it is lost, by a registrar."""
+
+    member: Member
+    role: Role
+    key: Key
+    notes: Notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelPropose:
+    """A registrar names the judges of an epoch, in index order, and k. `prev_epoch_id` is zero for epoch 1."""
+
+    panel_id: Digest
+    epoch: Annotated[int, Int(1, 2**32 - 1)]
+    prev_epoch_id: Digest
+    k: Annotated[int, Int(2, 255)]
+    judges: Annotated[tuple[Member, ...], Many(least=2, most=255)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelCard:
+    """A judge's host card (230 bytes); his signature certifies its host key."""
+
+    card: Annotated[bytes, B64(230)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelRoster:
+    """The roster that the authority approves: which proposal, which cards, and the hash that covers them."""
+
+    propose: Digest
+    cards: Annotated[tuple[Digest, ...], Many(least=2, most=255)]
+    panel_id: Digest
+    epoch: Annotated[int, Int(1, 2**32 - 1)]
+    prev_epoch_id: Digest
+    roster_hash: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelOpen:
+    """A ceremony session begins: the full header."""
+
+    header: Annotated[bytes, B64(most=65_536)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelDeal:
+    """A judge's deal (visit 1)."""
+
+    deal: Annotated[bytes, B64(most=32_768)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelAck:
+    """A judge's acknowledgment (visit 2), 132 bytes. The n-th certifies."""
+
+    ack: Annotated[bytes, B64(132)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelBlame:
+    """A judge shows a bad share, 230 bytes."""
+
+    blame: Annotated[bytes, B64(230)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelClose:
+    """A registrar ends a session that did not certify."""
+
+    session: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseOpen:
+    """A case begins; title and docket number are in the note."""
+
+    case_id: Id
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseAssign:
+    """A certified panel and a presiding judge for the case. The newest assignment of a panel counts."""
+
+    case_id: Id
+    panel_id: Digest
+    presiding: Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseParty:
+    """A member joins the case."""
+
+    case_id: Id
+    member: Member
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capsule:
+    """A deposit's secret sealed to one panel: the public part (161 bytes) and what it binds to."""
+
+    panel_id: Digest
+    epoch_id: Digest
+    y: Annotated[bytes, Hex(32)]
+    public: Annotated[bytes, B64(161)]
+    ct_hash: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositSlots:
+    """The hidden claims of a whole deposit; always both present."""
+
+    description: Slot
+    origin: Slot
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposit:
+    """One act of depositing."""
+
+    deposit_id: Id
+    case_id: Id
+    manifest_hash: Digest
+    capsules: Annotated[tuple[Capsule, ...], Many(least=1, most=3)]
+    slots: DepositSlots
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseOrder:
+    """The presiding judge orders deposits opened for recipients (identity keys); `document` is the paper's SHA-256."""
+
+    case_id: Id
+    deposits: Annotated[tuple[Id, ...], Many(least=1, most=256)]
+    recipients: Annotated[tuple[Key, ...], Many(least=1, most=64)]
+    document: Digest
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRequest:
+    """A named recipient asks for one deposit under an order, with a fresh recipient key (290 bytes)."""
+
+    order: Digest
+    deposit_id: Id
+    panel_id: Digest
+    request: Annotated[bytes, B64(290)]
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseDecision:
+    """A judge grants (naming the SHA-256 of his contribution) or refuses."""
+
+    request: Digest
+    decision: Literal["grant", "refuse"]
+    contribution: Digest | None
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseContribution:
+    """A judge's contribution, 162 bytes; its hash stands in his grant."""
+
+    request: Digest
+    contribution: Annotated[bytes, B64(162)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseOpening:
+    """What the recipient found: the evidence opened (one verdict an item, without the inventory), or malformed."""
+
+    request: Digest
+    outcome: Literal["opened", "malformed"]
+    items: Annotated[tuple[Literal["equal", "not_equal", "undeclared"], ...], Many(most=4096)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """The service is about to serve a deposit's box and segments to a recipient; once a request."""
+
+    deposit_id: Id
+    request: Digest
+    recipient: Member
+
+
+Claims = (
+    Genesis
+    | Approval
+    | MemberEnrol
+    | MemberRevoke
+    | MemberKey
+    | PanelPropose
+    | PanelCard
+    | PanelRoster
+    | PanelOpen
+    | PanelDeal
+    | PanelAck
+    | PanelBlame
+    | PanelClose
+    | CaseOpen
+    | CaseAssign
+    | CaseParty
+    | Deposit
+    | ReleaseOrder
+    | ReleaseRequest
+    | ReleaseDecision
+    | ReleaseContribution
+    | ReleaseOpening
+    | Access
+)
+
+KINDS: dict[str, type[Claims]] = {
+    "genesis": Genesis,
+    "approval": Approval,
+    "member.enrol": MemberEnrol,
+    "member.revoke": MemberRevoke,
+    "member.key": MemberKey,
+    "panel.propose": PanelPropose,
+    "panel.card": PanelCard,
+    "panel.roster": PanelRoster,
+    "panel.open": PanelOpen,
+    "panel.deal": PanelDeal,
+    "panel.ack": PanelAck,
+    "panel.blame": PanelBlame,
+    "panel.close": PanelClose,
+    "case.open": CaseOpen,
+    "case.assign": CaseAssign,
+    "case.party": CaseParty,
+    "deposit": Deposit,
+    "release.order": ReleaseOrder,
+    "release.request": ReleaseRequest,
+    "release.decision": ReleaseDecision,
+    "release.contribution": ReleaseContribution,
+    "release.opening": ReleaseOpening,
+    "access": Access,
+}
+"""The closed table: wire name to claims."""
+
+KIND_OF = {record: name for name, record in KINDS.items()}
+_PUBLIC = frozenset(name for name in KINDS if name.startswith("panel.")) | {"genesis", "approval"}
+
+
+def is_public(kind: str, claims: Claims) -> bool:
+    """Whether a statement is served to anyone. Decided per statement: a judge's enrolment is public, a lawyer's not."""
+    if isinstance(claims, MemberEnrol | MemberRevoke | MemberKey):
+        return claims.role in OFFICES
+    return kind in _PUBLIC
+
+
+def leaf_kind(kind: str, claims: Claims) -> str:
+    """Return the kind that the public leaf shows: exact for public statements, `private` for all others."""
+    return kind if is_public(kind, claims) else "private"
