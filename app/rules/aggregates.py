@@ -1,0 +1,252 @@
+"""What the rules know: frozen aggregates, each found by its key, each a projection of the statements.
+
+A key is `prefix/id`. Aggregates can be dropped and rebuilt from the statements.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Literal
+
+from app.canonical import format_json, parse_json
+from app.fields import B64, Hex, Int, Parsed, Text, read_record, write_record
+from app.statements.kinds import Authority, Capsule, Digest, Id, Key, Member, Notes, Role
+
+
+def _as_is(text: str, _what: str) -> str:
+    return text
+
+
+Raw = Annotated[str, Parsed(_as_is)]
+"""Text that the rules wrote themselves."""
+
+Count = Annotated[int, Int()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """The one registry: what its genesis founded."""
+
+    PREFIX: ClassVar = "registry"
+    id: Raw = "it"
+    genesis: Digest
+    origin: Raw
+    log: Key
+    service: Key
+    authority: Authority
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyHolder:
+    """Whose a key is, by thumbprint. A key is used once: `retired` keys stay, so that they never come back."""
+
+    PREFIX: ClassVar = "key"
+    id: Raw
+    key: Key
+    holder: Literal["member", "authority", "service", "log"]
+    member: Member | None
+    retired: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Person:
+    """A member: a person or office with an identity key."""
+
+    PREFIX: ClassVar = "member"
+    id: Raw
+    role: Role
+    name: Annotated[str, Text(200)]
+    key: Key
+    notes: Notes
+    active: bool
+    index: Count
+    """The ledger index of the statement that enrolled him."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingAct:
+    """An act that takes effect with the m-th approval: by digest, with the approvals so far (thumbprints)."""
+
+    PREFIX: ClassVar = "act"
+    id: Raw
+    statement: Raw
+    approvals: tuple[Member, ...]
+    effective: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardGiven:
+    """A judge's card for a proposal, and the statement that carries it."""
+
+    judge: Member
+    digest: Digest
+    card: Annotated[bytes, B64(230)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposal:
+    """The newest proposal for a panel's next epoch and the cards given for it."""
+
+    digest: Digest
+    epoch: Count
+    prev_epoch_id: Digest
+    k: Count
+    judges: tuple[Member, ...]
+    cards: tuple[CardGiven, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panel:
+    """A lineage: its newest proposal, the newest approved roster, and the admission state of the panel rules."""
+
+    PREFIX: ClassVar = "panel"
+    id: Raw
+    proposal: Proposal | None
+    roster_judges: tuple[Member, ...]
+    """The judges of the newest approved roster, in index order."""
+    epoch_id: Digest | None
+    """The current certified epoch."""
+    state: Raw
+    """JSON of `app.panels.admission.PanelState`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One ceremony session."""
+
+    PREFIX: ClassVar = "session"
+    id: Raw
+    panel_id: Digest
+    judges: tuple[Member, ...]
+    state: Raw
+    """JSON of `app.panels.admission.SessionState`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Epoch:
+    """A certified epoch: its record, and who its judges are, in index order."""
+
+    PREFIX: ClassVar = "epoch"
+    id: Raw
+    panel_id: Digest
+    record: Annotated[bytes, B64()]
+    judges: tuple[Member, ...]
+    session: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """A case: who opened it, its parties, its panels (newest assignment last) and who presides."""
+
+    PREFIX: ClassVar = "case"
+    id: Raw
+    opened_by: Member
+    parties: tuple[Member, ...]
+    panels: tuple[Digest, ...]
+    presiding: Member | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRequest:
+    """The request that is open for a capsule, and the req_hashes that were admitted before (never twice)."""
+
+    ct_hash: Digest
+    request: Digest | None
+    known: tuple[Digest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deposited:
+    """An accepted deposit."""
+
+    PREFIX: ClassVar = "deposit"
+    id: Raw
+    case_id: Id
+    depositor: Member
+    digest: Digest
+    manifest_hash: Digest
+    capsules: tuple[Capsule, ...]
+    requests: tuple[OpenRequest, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """A release order."""
+
+    PREFIX: ClassVar = "order"
+    id: Raw
+    case_id: Id
+    deposits: tuple[Id, ...]
+    recipients: tuple[Key, ...]
+    document: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """One judge's decision: his index in the epoch, and for a grant the hash of his contribution."""
+
+    judge: Count
+    member: Member
+    contribution: Digest | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A release request with what became of it. Its id is the digest of the release.request statement."""
+
+    PREFIX: ClassVar = "request"
+    id: Raw
+    case_id: Id
+    deposit_id: Id
+    panel_id: Digest
+    epoch_id: Digest
+    order: Digest
+    recipient: Member
+    message: Annotated[bytes, B64(290)]
+    decisions: tuple[Decision, ...]
+    state: Raw
+    """JSON of `app.panels.admission.RequestState`."""
+    contributions: Count
+    accessed: bool
+    ended: bool
+
+
+Aggregate = Registry | KeyHolder | Person | PendingAct | Panel | Session | Epoch | Case | Deposited | Order | Request
+
+AGGREGATES: dict[str, type[Aggregate]] = {
+    record.PREFIX: record
+    for record in (
+        Registry,
+        KeyHolder,
+        Person,
+        PendingAct,
+        Panel,
+        Session,
+        Epoch,
+        Case,
+        Deposited,
+        Order,
+        Request,
+    )
+}
+
+MAX_AGGREGATE_BYTES = 14 * 1024 * 1024
+
+
+def key_of(aggregate: Aggregate) -> str:
+    """Return `prefix/id`."""
+    return f"{aggregate.PREFIX}/{aggregate.id}"
+
+
+def format_aggregate(aggregate: Aggregate) -> str:
+    """Return an aggregate as canonical JSON."""
+    return format_json(write_record(aggregate))
+
+
+def parse_aggregate(key: str, data: bytes | str) -> Aggregate:
+    """Read an aggregate back. Raises BadInput when stored bytes are not in its form."""
+    record: Any = AGGREGATES[key.partition("/")[0]]
+    value = parse_json(data, what=f"the stored aggregate {key}", max_bytes=MAX_AGGREGATE_BYTES)
+    found: Aggregate = read_record(record, value, key)
+    return found
+
+
+__all__ = ["AGGREGATES", "Hex", "format_aggregate", "key_of", "parse_aggregate"]

@@ -1,0 +1,71 @@
+"""The same rules over statements that somebody else admitted: clients and verifiers believe nobody's projections.
+
+A replay begins with the genesis that the trust file pins. Every statement is decided again, at its leaf's time, on the
+state that the ones before it made; a refusal is the registry's fault and is named with its index.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from app.errors import Mismatch
+from app.rules.act import Circumstances, SeenFacts
+from app.rules.decide import Admitted, Refusal, decide
+from app.rules.view import WholeView
+from app.statements.statement import digest_of, parse_leaf, parse_statement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """A ledger entry with its statement: index, leaf text, compact JWS. That the leaf is there was proven before."""
+
+    index: int
+    leaf: str
+    statement: str
+
+
+class Replay:
+    """Decides entries one after another, in ledger order; `view` is the state so far."""
+
+    def __init__(self, *, origin: str, genesis: bytes, seen: Callable[[int, int], SeenFacts] | None = None) -> None:
+        """`seen(size, before)` tells what the ledger knows of its first `size` entries, as of index `before`.
+
+        None when single entries are shown and not the whole ledger: then `seen` is not checked.
+        """
+        self.view = WholeView()
+        self._origin, self._genesis, self._seen = origin, genesis, seen
+        self._last = -1
+
+    def add(self, entry: Entry) -> Admitted:
+        """Decide one entry. Raises Mismatch (`replay_refused`, `leaf_mismatch`, `out_of_order`)."""
+        what = f"the entry at index {entry.index}"
+        if entry.index <= self._last:
+            raise Mismatch(f"{what} comes after {self._last}", "Show entries in ledger order.", code="out_of_order")
+        leaf = parse_leaf(entry.leaf)
+        if leaf.digest != digest_of(entry.statement):
+            raise Mismatch(
+                f"{what}: the leaf names the statement {leaf.digest.hex()}, and another is shown",
+                "Ask for the statement of that digest.",
+                code="leaf_mismatch",
+            )
+        statement = parse_statement(entry.statement)
+        seen = self._seen(statement.envelope.seen.size, entry.index) if self._seen else None
+        circumstances = Circumstances(
+            now=leaf.time, index=entry.index, origin=self._origin, genesis=self._genesis, seen=seen
+        )
+        verdict = decide(self.view, statement, circumstances)
+        if isinstance(verdict, Refusal):
+            raise Mismatch(
+                f"{what}, a {statement.kind} statement, must not have been admitted: {verdict.message}",
+                "The registry broke its own rules. Keep this; tell the authority and the witnesses.",
+                code="replay_refused",
+            )
+        if verdict.leaf != entry.leaf:
+            raise Mismatch(f"{what}: the leaf should be {verdict.leaf}", code="leaf_mismatch")
+        self.view.evolve(verdict.changes)
+        self._last = entry.index
+        return verdict
+
+    def extend(self, entries: Iterable[Entry]) -> None:
+        """Decide many entries."""
+        for entry in entries:
+            self.add(entry)
