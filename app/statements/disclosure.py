@@ -9,8 +9,19 @@ nothing (the slot is there all the same). A salt is never used twice: equal salt
 
 import hashlib
 import hmac
+from dataclasses import dataclass
 
-from app.canonical import b64u_decode, b64u_encode, format_json, parse_json, take_b64u, take_list
+from app.canonical import (
+    b64u_decode,
+    b64u_encode,
+    format_json,
+    parse_json,
+    take_b64u,
+    take_int,
+    take_list,
+    take_object,
+    take_str,
+)
 from app.errors import BadInput, Mismatch
 
 SALT_BYTES = 16
@@ -63,3 +74,26 @@ def open_disclosure(disclosure: str, slot: str, what: str) -> str | int | None:
             f"{what}: the value is neither text nor an integer nor null", "Ask who made it.", code="wrong_type"
         )
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NamedDisclosure:
+    """A disclosure with the slot that it belongs to: `item` is None for the slots of the deposit as a whole."""
+
+    item: int | None
+    slot: str
+    disclosure: str
+
+    def to_json(self) -> dict[str, object]:
+        """Return the object of inventories and proof files."""
+        return {"item": self.item, "slot": self.slot, "disclosure": self.disclosure}
+
+
+def parse_named_disclosure(value: object, what: str) -> NamedDisclosure:
+    """Read `{"item":I or null,"slot":NAME,"disclosure":…}`; the disclosure itself is not opened. Raises BadInput."""
+    fields = take_object(value, ("item", "slot", "disclosure"), what)
+    return NamedDisclosure(
+        item=None if fields["item"] is None else take_int(fields["item"], f"the item of {what}"),
+        slot=take_str(fields["slot"], f"the slot of {what}", min_bytes=1, max_bytes=64),
+        disclosure=take_str(fields["disclosure"], what, min_bytes=1, max_bytes=MAX_DISCLOSURE_CHARS),
+    )
