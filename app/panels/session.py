@@ -18,6 +18,8 @@ class Session:
 
     header: Header
     previous: EpochRecord | None
+    previous_header: bytes
+    """The header that led to `previous`; empty in a key generation."""
     dealers: tuple[Card, ...]
     """Who may deal, in index order: the header's cards, or those of the previous header."""
 
@@ -40,7 +42,7 @@ def check_session(header: Header, previous: EpochRecord | None = None, previous_
     record of a verified certificate, `previous_header` the header that led to it.
     """
     if header.kind is Kind.KEY_GENERATION:
-        return Session(header=header, previous=None, dealers=header.cards)
+        return Session(header=header, previous=None, previous_header=b"", dealers=header.cards)
     if previous is None:
         raise PanelError("wrong_epoch")
     need(previous.epoch_id == header.prev_epoch_id, "wrong_epoch")
@@ -49,7 +51,8 @@ def check_session(header: Header, previous: EpochRecord | None = None, previous_
     need(all(index <= previous.n for index in header.barred), "bad_index")
     need(previous.n - len(header.barred) >= previous.k, "bad_params")
     # The hash binds it to a certified epoch, so verify_header accepted it then.
-    return Session(header=header, previous=previous, dealers=parse_header(previous_header).cards)
+    dealers = parse_header(previous_header).cards
+    return Session(header=header, previous=previous, previous_header=previous_header, dealers=dealers)
 
 
 def verify_session(header: bytes, previous_record: bytes = b"", previous_header: bytes = b"") -> Session:

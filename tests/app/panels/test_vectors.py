@@ -19,7 +19,6 @@ _VECTORS: dict[str, Any] = json.loads(
     Path(os.environ.get("MUNIMENT_PANEL_VECTORS") or _OWN).read_text(encoding="utf-8")
 )
 _CASES: list[dict[str, Any]] = _VECTORS["cases"]
-_NOW = [case for case in _CASES if case["op"] != "ledger"]
 
 
 def test_the_file_is_of_this_protocol_and_complete() -> None:
@@ -30,7 +29,7 @@ def test_the_file_is_of_this_protocol_and_complete() -> None:
     assert failing > 0
 
 
-@pytest.mark.parametrize("case", _NOW, ids=[case["id"] for case in _NOW])
+@pytest.mark.parametrize("case", _CASES, ids=[case["id"] for case in _CASES])
 def test_vector(case: dict[str, Any]) -> None:
     inputs = resolve(case["in"], _VECTORS["defs"])
     if "error" in case:

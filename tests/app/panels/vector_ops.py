@@ -19,6 +19,7 @@ from app.panels.making import opening as making_opening
 from app.panels.making import proof as making_proof
 from app.panels.making import request as making_request
 from app.panels.session import Session, verify_session
+from tests.app.panels.ledger_steps import run_steps
 
 Json = dict[str, Any]
 h = bytes.fromhex
@@ -286,4 +287,5 @@ _OPS: dict[str, Callable[[Json], Json]] = {
     "verify_chain": _verify_chain,
     "blame": _make_blame,
     "verify_blame": _verify_blame,
+    "ledger": run_steps,
 }
