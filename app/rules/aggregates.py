@@ -7,12 +7,27 @@ from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar, Literal
 
 from app.canonical import format_json, parse_json
-from app.fields import B64, Hex, Int, Parsed, Text, read_record, write_record
+from app.fields import B64, Int, Parsed, Text, read_record, write_record
+from app.panels.release_states import CapsuleState, RequestState
+from app.panels.states import PanelState, SessionState
 from app.statements.kinds import Authority, Capsule, Digest, Id, Key, Member, Notes, Role
 
 
 def _as_is(text: str, _what: str) -> str:
     return text
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The JSON form of a state of the panel rules, which has a codec of its own."""
+
+    of: Any
+
+    def read(self, value: object, _what: str) -> object:
+        return self.of.from_json(value)
+
+    def write(self, value: Any) -> object:
+        return value.to_json()
 
 
 Raw = Annotated[str, Parsed(_as_is)]
@@ -100,24 +115,25 @@ class Panel:
     PREFIX: ClassVar = "panel"
     id: Raw
     proposal: Proposal | None
-    roster_judges: tuple[Member, ...]
+    approved_judges: tuple[Member, ...]
     """The judges of the newest approved roster, in index order."""
+    live: Digest | None
+    """The session that is open or dealt."""
     epoch_id: Digest | None
     """The current certified epoch."""
-    state: Raw
-    """JSON of `app.panels.admission.PanelState`."""
+    state: Annotated[PanelState, Stored(PanelState)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Session:
-    """One ceremony session."""
+    """One ceremony session: who acknowledges, who deals (both in index order), and the admission state."""
 
     PREFIX: ClassVar = "session"
     id: Raw
     panel_id: Digest
     judges: tuple[Member, ...]
-    state: Raw
-    """JSON of `app.panels.admission.SessionState`."""
+    dealers: tuple[Member, ...]
+    state: Annotated[SessionState, Stored(SessionState)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,12 +161,13 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OpenRequest:
-    """The request that is open for a capsule, and the req_hashes that were admitted before (never twice)."""
+class SealedCapsule:
+    """A deposit's capsule, by ct_hash: which requests were admitted for it, and which is open."""
 
-    ct_hash: Digest
-    request: Digest | None
-    known: tuple[Digest, ...]
+    PREFIX: ClassVar = "capsule"
+    id: Raw
+    deposit_id: Id
+    state: Annotated[CapsuleState, Stored(CapsuleState)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -164,7 +181,6 @@ class Deposited:
     digest: Digest
     manifest_hash: Digest
     capsules: tuple[Capsule, ...]
-    requests: tuple[OpenRequest, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,16 +216,25 @@ class Request:
     epoch_id: Digest
     order: Digest
     recipient: Member
-    message: Annotated[bytes, B64(290)]
     decisions: tuple[Decision, ...]
-    state: Raw
-    """JSON of `app.panels.admission.RequestState`."""
-    contributions: Count
+    state: Annotated[RequestState, Stored(RequestState)]
     accessed: bool
-    ended: bool
 
 
-Aggregate = Registry | KeyHolder | Person | PendingAct | Panel | Session | Epoch | Case | Deposited | Order | Request
+Aggregate = (
+    Registry
+    | KeyHolder
+    | Person
+    | PendingAct
+    | Panel
+    | Session
+    | Epoch
+    | Case
+    | Deposited
+    | SealedCapsule
+    | Order
+    | Request
+)
 
 AGGREGATES: dict[str, type[Aggregate]] = {
     record.PREFIX: record
@@ -223,6 +248,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Epoch,
         Case,
         Deposited,
+        SealedCapsule,
         Order,
         Request,
     )
@@ -247,6 +273,3 @@ def parse_aggregate(key: str, data: bytes | str) -> Aggregate:
     value = parse_json(data, what=f"the stored aggregate {key}", max_bytes=MAX_AGGREGATE_BYTES)
     found: Aggregate = read_record(record, value, key)
     return found
-
-
-__all__ = ["AGGREGATES", "Hex", "format_aggregate", "key_of", "parse_aggregate"]

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import AppError, Refused
-from app.rules import cases, members
+from app.rules import cases, ceremonies, deposits, members, releases
 from app.rules.act import Act, Circumstances, refuse
 from app.rules.aggregates import Aggregate, KeyHolder, Person, Registry, key_of
 from app.rules.view import View
@@ -28,6 +28,7 @@ EFFECTS: dict[str, Handler] = {
     "member.enrol": members.enrolled,
     "member.revoke": members.revoked,
     "member.key": members.rotated,
+    "panel.roster": ceremonies.roster_approved,
 }
 """What happens with the m-th approval."""
 
@@ -36,9 +37,24 @@ HANDLERS: dict[str, Handler] = {
     "member.enrol": members.enrol,
     "member.revoke": members.revoke,
     "member.key": members.rotate,
+    "panel.propose": ceremonies.propose,
+    "panel.card": ceremonies.card,
+    "panel.roster": ceremonies.roster,
+    "panel.open": ceremonies.open_session,
+    "panel.deal": ceremonies.deal,
+    "panel.ack": ceremonies.ack,
+    "panel.blame": ceremonies.blame,
+    "panel.close": ceremonies.close,
     "case.open": cases.open_case,
     "case.assign": cases.assign,
     "case.party": cases.join,
+    "deposit": deposits.deposit,
+    "release.order": releases.order,
+    "release.request": releases.request,
+    "release.decision": releases.decision,
+    "release.contribution": releases.contribution,
+    "release.opening": releases.opening,
+    "access": releases.access,
 }
 
 
@@ -98,10 +114,7 @@ def _changes(view: View, statement: Statement, circumstances: Circumstances) -> 
         holder=holder,
         person=person,
     )
-    handler = HANDLERS.get(statement.kind)
-    if handler is None:
-        raise refuse("unknown_kind", f"this registry does not take {statement.kind} statements")
-    yield from handler(act)
+    yield from HANDLERS[statement.kind](act)
 
 
 def _genesis(registry: Registry | None, statement: Statement, circumstances: Circumstances) -> Iterator[Aggregate]:

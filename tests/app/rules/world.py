@@ -4,13 +4,51 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.canonical import b64u_encode
+from app.panels.capsule import box_of, check_public, label, public_part
+from app.panels.closing import ClosedDeals, close_deals
+from app.panels.deal import deal_hash
+from app.panels.header import Kind, make_header, roster_hash
+from app.panels.making.ack import make_ack, receive
+from app.panels.making.capsule import encrypt
+from app.panels.making.card import make_card
+from app.panels.making.contribution import contribute
+from app.panels.making.deal import make_deal
+from app.panels.making.request import make_request
+from app.panels.request import begin_release
+from app.panels.session import verify_session
 from app.rules.act import Circumstances, SeenFacts
 from app.rules.decide import Admitted, Refusal
 from app.rules.decide import decide as decide_rule
 from app.rules.replay import Entry
 from app.rules.view import WholeView
-from app.statements.kinds import Approval, Authority, CaseOpen, CaseParty, Genesis, MemberEnrol, Officer, Role
-from app.statements.statement import EMPTY_SEEN, Seen, Signer, Statement
+from app.statements.kinds import (
+    Access,
+    Approval,
+    Authority,
+    Capsule,
+    CaseAssign,
+    CaseOpen,
+    CaseParty,
+    Deposit,
+    DepositSlots,
+    Genesis,
+    MemberEnrol,
+    Officer,
+    PanelAck,
+    PanelCard,
+    PanelDeal,
+    PanelOpen,
+    PanelPropose,
+    PanelRoster,
+    ReleaseContribution,
+    ReleaseDecision,
+    ReleaseOpening,
+    ReleaseOrder,
+    ReleaseRequest,
+    Role,
+)
+from app.statements.statement import EMPTY_SEEN, Seen, Signer, Statement, parse_leaf
 from ledger.merkle import leaf_hash, root_of
 
 ORIGIN = "ledger.example/court"
@@ -67,8 +105,6 @@ class World:
         root = root_of([leaf_hash(leaf) for leaf in leaves[:size]])
         after = None
         if size < before:
-            from app.statements.statement import parse_leaf
-
             after = parse_leaf(leaves[size]).time
         return SeenFacts(root=root, superseded_at=after)
 
@@ -148,3 +184,271 @@ def peopled() -> World:
     world.enrol("lawyer1", "depositor")
     world.enrol("lawyer2", "party")
     return world
+
+
+def scalar_of(name: str) -> bytes:
+    """A scalar below the group order, never zero."""
+    return bytes([*seed(f"scalar {name}")[:31], 1])
+
+
+PANEL_ID = fresh("panel", 32)
+
+
+@dataclass
+class Ceremony:
+    """A key ceremony by its steps, with each judge's secrets."""
+
+    world: World
+    judges: tuple[str, ...]
+    k: int
+    panel_id: bytes = PANEL_ID
+    proposal: Statement | None = None
+    cards: list[Statement] = field(default_factory=list)
+    header: bytes = b""
+
+    def propose(self) -> None:
+        claims = PanelPropose(
+            panel_id=self.panel_id,
+            epoch=1,
+            prev_epoch_id=bytes(32),
+            k=self.k,
+            judges=tuple(self.world.id(judge) for judge in self.judges),
+        )
+        self.proposal = self.world.do("registrar", claims)
+
+    def host(self, judge: str) -> bytes:
+        return seed(f"host {judge} {self.panel_id.hex()}")
+
+    def he(self, judge: str) -> bytes:
+        return scalar_of(f"he {judge} {self.panel_id.hex()}")
+
+    def card(self, judge: str) -> PanelCard:
+        card = make_card(
+            panel_id=self.panel_id, epoch=1, host_seed=self.host(judge), he=self.he(judge), rnd=fresh(judge, 32)
+        )
+        return PanelCard(card=card)
+
+    def give_cards(self) -> None:
+        self.cards = [self.world.do(judge, self.card(judge)) for judge in self.judges]
+
+    def raw_cards(self) -> list[bytes]:
+        return [card.claims.card for card in self.cards]  # type: ignore[union-attr]
+
+    def roster(self) -> PanelRoster:
+        assert self.proposal is not None
+        return PanelRoster(
+            propose=self.proposal.digest,
+            cards=tuple(card.digest for card in self.cards),
+            panel_id=self.panel_id,
+            epoch=1,
+            prev_epoch_id=bytes(32),
+            roster_hash=roster_hash(
+                panel_id=self.panel_id,
+                epoch=1,
+                k=self.k,
+                n=len(self.judges),
+                prev_epoch_id=bytes(32),
+                cards=self.raw_cards(),
+            ),
+        )
+
+    def open(self) -> PanelOpen:
+        self.header = make_header(
+            kind=Kind.KEY_GENERATION,
+            panel_id=self.panel_id,
+            epoch=1,
+            k=self.k,
+            n=len(self.judges),
+            nonce=fresh("nonce", 32),
+            prev_epoch_id=bytes(32),
+            barred=(),
+            cards=self.raw_cards(),
+        )
+        return PanelOpen(header=self.header)
+
+    def deal(self, judge: str) -> PanelDeal:
+        session = verify_session(self.header)
+        deal = make_deal(
+            session,
+            dealer=self.judges.index(judge) + 1,
+            host_seed=self.host(judge),
+            secret=self.he(judge),
+            seed=fresh(f"deal {judge}", 32),
+        )
+        return PanelDeal(deal=deal)
+
+    def closed(self) -> ClosedDeals:
+        session = verify_session(self.header)
+        return close_deals(session, [self.deal(judge).deal for judge in self.judges])
+
+    def ack(self, judge: str) -> PanelAck:
+        made = make_ack(
+            self.closed(),
+            judge=self.judges.index(judge) + 1,
+            he=self.he(judge),
+            host_seed=self.host(judge),
+            own_deal_hash=deal_hash(self.deal(judge).deal),
+            acked=(),
+        )
+        return PanelAck(ack=made)
+
+    def share(self, judge: str) -> bytes:
+        return receive(self.closed(), judge=self.judges.index(judge) + 1, he=self.he(judge))
+
+    def run(self) -> None:
+        """The whole ceremony."""
+        self.propose()
+        self.give_cards()
+        self.world.approve(self.world.do("registrar", self.roster()))
+        self.world.do("registrar", self.open())
+        for judge in self.judges:
+            self.world.do(judge, self.deal(judge))
+        for judge in self.judges:
+            self.world.do(judge, self.ack(judge))
+
+
+JUDGES = ("judge1", "judge2", "judge3")
+
+
+def with_judges() -> tuple[World, Ceremony]:
+    """People and three judges; the ceremony 2 of 3 has not begun."""
+    world = peopled()
+    for judge in JUDGES:
+        world.enrol(judge, "judge")
+    return world, Ceremony(world=world, judges=JUDGES, k=2)
+
+
+@dataclass
+class Deposited:
+    """A deposit in the making: its secrets and its claims."""
+
+    claims: Deposit
+    secret: bytes
+    box: bytes
+
+
+def sealed(world: World, ceremony: Ceremony, case_id: bytes, name: str = "deposit") -> Deposited:
+    """A deposit sealed to the ceremony's panel."""
+    record = ceremony.closed().record
+    deposit_id, manifest_hash, secret = fresh(name), fresh(f"manifest {name}", 32), seed(f"secret {name}")
+    bound = label(bytes(record.Y), deposit_id, case_id, manifest_hash)
+    ciphertext = encrypt(bytes(record.Y), bound, secret, fresh(f"rnd {name}", 32))
+    public = public_part(ciphertext)
+    capsule = Capsule(
+        panel_id=ceremony.panel_id,
+        epoch_id=record.epoch_id,
+        y=bytes(record.Y),
+        public=public,
+        ct_hash=check_public(bytes(record.Y), bound, public).ct_hash,
+    )
+    slots = DepositSlots(description=b64u_encode(fresh("d", 32)), origin=b64u_encode(fresh("o", 32)))
+    claims = Deposit(
+        deposit_id=deposit_id,
+        case_id=case_id,
+        manifest_hash=manifest_hash,
+        capsules=(capsule,),
+        slots=slots,
+        note=None,
+    )
+    return Deposited(claims=claims, secret=secret, box=box_of(ciphertext))
+
+
+@dataclass
+class Release:
+    """A deposit in a case with a panel, ordered opened for lawyer2."""
+
+    world: World
+    ceremony: Ceremony
+    case_id: bytes
+    deposit: Deposited
+    order: Statement | None = None
+    request: Statement | None = None
+
+    def order_claims(self) -> ReleaseOrder:
+        return ReleaseOrder(
+            case_id=self.case_id,
+            deposits=(self.deposit.claims.deposit_id,),
+            recipients=(self.world.signer("lawyer2").public,),
+            document=fresh("order.txt", 32),
+            note=None,
+        )
+
+    def message(self, name: str = "lawyer2", order: bytes | None = None, sk: str = "sk") -> bytes:
+        capsule = self.deposit.claims.capsules[0]
+        if order is None:
+            assert self.order is not None
+            order = self.order.digest
+        return make_request(
+            epoch_id=capsule.epoch_id,
+            ct_hash=capsule.ct_hash,
+            order_hash=order,
+            requester_seed=seed(name),
+            sk=scalar_of(sk),
+            rnd=fresh(f"rnd {sk}", 32),
+        )
+
+    def request_claims(self, message: bytes | None = None) -> ReleaseRequest:
+        assert self.order is not None
+        return ReleaseRequest(
+            order=self.order.digest,
+            deposit_id=self.deposit.claims.deposit_id,
+            panel_id=self.ceremony.panel_id,
+            request=self.message() if message is None else message,
+            note=None,
+        )
+
+    def ask(self) -> None:
+        self.order = self.world.do("judge1", self.order_claims())
+        self.request = self.world.do("lawyer2", self.request_claims())
+
+    def contribution(self, judge: str) -> bytes:
+        assert self.request is not None
+        assert self.order is not None
+        record = self.ceremony.closed().record
+        claims = self.deposit.claims
+        bound = label(bytes(record.Y), claims.deposit_id, self.case_id, claims.manifest_hash)
+        release = begin_release(record, bound, claims.capsules[0].public, self.request.claims.request)  # type: ignore[union-attr]
+        return contribute(
+            release,
+            index=self.ceremony.judges.index(judge) + 1,
+            x=self.ceremony.share(judge),
+            requester=self.world.signer("lawyer2").public,
+            order_hash=self.order.digest,
+            rnd=fresh(f"contribution {judge}", 32),
+        )
+
+    def grant(self, judge: str) -> ReleaseDecision:
+        assert self.request is not None
+        digest = hashlib.sha256(self.contribution(judge)).digest()
+        return ReleaseDecision(request=self.request.digest, decision="grant", contribution=digest, note=None)
+
+    def refusal(self) -> ReleaseDecision:
+        assert self.request is not None
+        return ReleaseDecision(request=self.request.digest, decision="refuse", contribution=None, note=None)
+
+    def contribute(self, judge: str) -> ReleaseContribution:
+        assert self.request is not None
+        return ReleaseContribution(request=self.request.digest, contribution=self.contribution(judge))
+
+    def access(self) -> Access:
+        assert self.request is not None
+        return Access(
+            deposit_id=self.deposit.claims.deposit_id,
+            request=self.request.digest,
+            recipient=self.world.id("lawyer2"),
+        )
+
+    def opening(self) -> ReleaseOpening:
+        assert self.request is not None
+        return ReleaseOpening(request=self.request.digest, outcome="opened", items=("equal", "undeclared"))
+
+
+def ready_to_release() -> Release:
+    """A panel of 2 of 3, a case of both lawyers with judge1 presiding, one deposit of lawyer1."""
+    world, ceremony = with_judges()
+    ceremony.run()
+    case_id = world.open_case("case", "lawyer1", "lawyer2")
+    world.do("clerk", CaseAssign(case_id=case_id, panel_id=ceremony.panel_id, presiding=world.id("judge1")))
+    deposit = sealed(world, ceremony, case_id)
+    world.do("lawyer1", deposit.claims)
+    return Release(world=world, ceremony=ceremony, case_id=case_id, deposit=deposit)

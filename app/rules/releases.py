@@ -1,0 +1,197 @@
+"""Releases: order, request, decisions, contributions, opening, access.
+
+The panel's own rules for requests and contributions (SPEC 5 and 8.5) stand in `app.panels.admission`; here is who may
+send what, and that a contribution is the one that its judge granted.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+
+from app.panels import admission_release as admission
+from app.rules.act import Act, refuse
+from app.rules.aggregates import Aggregate, Decision, Epoch, KeyHolder, Order, Panel, Request, SealedCapsule
+from app.rules.cases import case_of
+from app.rules.deposits import deposit_of, epoch_of
+from app.rules.view import View
+from app.statements.keys import thumbprint
+from app.statements.kinds import (
+    Access,
+    ReleaseContribution,
+    ReleaseDecision,
+    ReleaseOpening,
+    ReleaseOrder,
+    ReleaseRequest,
+)
+
+
+def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
+    """The presiding judge orders deposits of his case opened for members of the case."""
+    signer = act.member("judge")
+    claims = act.claims
+    case = case_of(act.view, claims.case_id)
+    if case.presiding != signer.id:
+        raise refuse("not_presiding", f"the member {signer.id} does not preside over the case {case.id}")
+    if len(set(claims.deposits)) != len(claims.deposits) or len(set(claims.recipients)) != len(claims.recipients):
+        raise refuse("duplicate_name", "the order names a deposit or a recipient twice")
+    for deposit_id in claims.deposits:
+        if deposit_of(act.view, deposit_id).case_id != claims.case_id:
+            raise refuse("wrong_case", f"the deposit {deposit_id.hex()} is not of the case {case.id}")
+    for key in claims.recipients:
+        holder = act.view.find(KeyHolder, thumbprint(key))
+        if holder is None or holder.retired or holder.member is None or holder.member not in case.parties:
+            raise refuse(
+                "recipient_not_in_case",
+                f"the recipient {thumbprint(key)} is not the current key of a party of the case {case.id}",
+                "Have him join the case first.",
+            )
+    yield Order(
+        id=act.statement.digest.hex(),
+        case_id=claims.case_id,
+        deposits=claims.deposits,
+        recipients=claims.recipients,
+        document=claims.document,
+    )
+
+
+def request_of(view: View, digest: bytes) -> Request:
+    """Return a request by the digest of its statement. Raises Refused (unknown_request)."""
+    found = view.find(Request, digest.hex())
+    if found is None:
+        raise refuse("unknown_request", f"there is no request {digest.hex()}")
+    return found
+
+
+def _judge_index(act: Act[object], epoch: Epoch) -> int:
+    signer = act.member("judge")
+    if signer.id not in epoch.judges:
+        raise refuse("not_on_panel", f"the member {signer.id} is not a judge of the epoch {epoch.id}")
+    return epoch.judges.index(signer.id) + 1
+
+
+def _capsule(view: View, ct_hash: bytes) -> SealedCapsule:
+    capsule = view.find(SealedCapsule, ct_hash.hex())
+    if capsule is None:
+        raise refuse("unknown_deposit", f"no deposit has the capsule {ct_hash.hex()}")
+    return capsule
+
+
+def request(act: Act[ReleaseRequest]) -> Iterator[Aggregate]:
+    """A recipient whom the order names asks for one of its deposits, from one of the panels it is sealed to."""
+    signer = act.member()
+    claims = act.claims
+    found = act.view.find(Order, claims.order.hex())
+    if found is None:
+        raise refuse("unknown_order", f"there is no order {claims.order.hex()}")
+    if claims.deposit_id not in found.deposits:
+        raise refuse("wrong_deposit", f"the order does not name the deposit {claims.deposit_id.hex()}")
+    if signer.key not in found.recipients:
+        raise refuse("not_a_recipient", f"the order does not name the key of {signer.id} as a recipient")
+    deposit = deposit_of(act.view, claims.deposit_id)
+    sealed = next((each for each in deposit.capsules if each.panel_id == claims.panel_id), None)
+    if sealed is None:
+        raise refuse("wrong_panel", f"the deposit is not sealed to the panel {claims.panel_id.hex()}")
+    panel = act.view.find(Panel, claims.panel_id.hex())
+    capsule = _capsule(act.view, sealed.ct_hash)
+    admitted = admission.request(
+        panel.state if panel is not None else None,
+        capsule.state,
+        deposit_id=claims.deposit_id,
+        case_id=deposit.case_id,
+        manifest_hash=deposit.manifest_hash,
+        public=sealed.public,
+        request=claims.request,
+    )
+    asked = admitted.request.release.request
+    if asked.requester != signer.key:
+        raise refuse("requester_not_authorised", "the request names another requester than its signer")
+    if asked.order_hash != claims.order:
+        raise refuse("wrong_order", "the request names another order than its statement")
+    yield replace(capsule, state=admitted.capsule)
+    yield Request(
+        id=act.statement.digest.hex(),
+        case_id=deposit.case_id,
+        deposit_id=claims.deposit_id,
+        panel_id=claims.panel_id,
+        epoch_id=admitted.request.release.record.epoch_id,
+        order=claims.order,
+        recipient=signer.id,
+        decisions=(),
+        state=admitted.request,
+        accessed=False,
+    )
+
+
+def _may_still_move(view: View, asked: Request) -> Panel:
+    """Return the panel of a request that has not ended and whose epoch is current."""
+    panel = view.find(Panel, asked.panel_id.hex())
+    if panel is None or panel.epoch_id != asked.epoch_id:
+        raise refuse("wrong_epoch", f"the request {asked.id} is for an epoch that has a successor", "Make a new one.")
+    if asked.state.ended:
+        raise refuse("request_ended", f"the request {asked.id} has ended", "Nothing is left to do.")
+    return panel
+
+
+def decision(act: Act[ReleaseDecision]) -> Iterator[Aggregate]:
+    """A judge of the panel grants or refuses, once."""
+    claims = act.claims
+    asked = request_of(act.view, claims.request)
+    epoch = epoch_of(act.view, asked.epoch_id)
+    judge = _judge_index(act, epoch)
+    _may_still_move(act.view, asked)
+    if any(each.judge == judge for each in asked.decisions):
+        raise refuse("already_decided", f"judge {judge} decided on the request {asked.id} before")
+    if (claims.decision == "grant") != (claims.contribution is not None):
+        raise refuse("bad_decision", "a grant names the hash of the contribution, a refusal names none")
+    made = Decision(judge=judge, member=epoch.judges[judge - 1], contribution=claims.contribution)
+    yield replace(asked, decisions=(*asked.decisions, made))
+
+
+def granted(asked: Request, judge: int, contribution: bytes) -> bool:
+    """Whether the judge's grant for exactly this contribution (162 bytes) is on the ledger."""
+    digest = hashlib.sha256(contribution).digest()
+    return any(each.judge == judge and each.contribution == digest for each in asked.decisions)
+
+
+def contribution(act: Act[ReleaseContribution]) -> Iterator[Aggregate]:
+    """A judge sends the contribution that he granted; anyone can verify it, and the registry does."""
+    asked = request_of(act.view, act.claims.request)
+    judge = _judge_index(act, epoch_of(act.view, asked.epoch_id))
+    panel = _may_still_move(act.view, asked)
+    message = act.claims.contribution
+    if int.from_bytes(message[:2], "big") != judge:
+        raise refuse("wrong_signer", f"the contribution is not that of judge {judge}, who signs")
+    if not granted(asked, judge, message):
+        raise refuse("not_granted", f"judge {judge} has not granted this contribution", "Log the grant first.")
+    yield replace(asked, state=admission.contribution(panel.state, asked.state, message))
+
+
+def opening(act: Act[ReleaseOpening]) -> Iterator[Aggregate]:
+    """The recipient says what he found; it ends the request."""
+    signer = act.member()
+    asked = request_of(act.view, act.claims.request)
+    if signer.id != asked.recipient:
+        raise refuse("not_a_recipient", f"the request {asked.id} is not of the member {signer.id}")
+    if not asked.state.released or not asked.accessed:
+        raise refuse("not_released", f"the request {asked.id} was not served yet", "Fetch and open it first.")
+    if (act.claims.outcome == "opened") != (len(act.claims.items) > 0):
+        raise refuse("bad_opening", "an opening has a verdict for every item, a malformed deposit has none")
+    capsule = _capsule(act.view, asked.state.release.public.ct_hash)
+    ended = admission.end_request(capsule.state, asked.state)
+    yield replace(capsule, state=ended.capsule)
+    yield replace(asked, state=ended.request)
+
+
+def access(act: Act[Access]) -> Iterator[Aggregate]:
+    """The service notes, once a request, that it is about to serve the recipient."""
+    if act.holder.holder != "service":
+        raise refuse("wrong_signer", "an access statement is signed by the service key")
+    claims = act.claims
+    asked = request_of(act.view, claims.request)
+    if asked.deposit_id != claims.deposit_id or asked.recipient != claims.recipient:
+        raise refuse("wrong_request", f"the request {asked.id} is for another deposit or recipient")
+    if asked.accessed:
+        raise refuse("already_accessed", f"the access for the request {asked.id} is on the ledger already")
+    if not asked.state.released:
+        raise refuse("not_released", f"the request {asked.id} has {len(asked.state.contributions)} contributions")
+    yield replace(asked, accessed=True)

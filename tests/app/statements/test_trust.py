@@ -1,0 +1,81 @@
+"""The trust file: strict, and known to the first parser in full."""
+
+import contextlib
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.canonical import format_json
+from app.errors import BadInput
+from app.statements.keys import jwk_of
+from app.statements.kinds import Authority
+from app.statements.statement import Signer
+from app.statements.trust import format_trust, parse_trust
+from ledger.note import KeyType, VerifierKey
+
+ORIGIN = "ledger.example/court"
+KEYS = tuple(Signer(bytes([i]) * 32).public for i in range(3))
+
+
+def policy_text() -> str:
+    log = VerifierKey(name=ORIGIN, type=KeyType.ED25519, public_key=Signer(b"L" * 32).public)
+    return f"log {log.text}\nquorum none\n"
+
+
+def text() -> str:
+    return format_trust(
+        origin=ORIGIN, genesis=bytes(32), authority=Authority(keys=KEYS, m=2), policy_text=policy_text()
+    )
+
+
+def changed(**changes: Any) -> str:
+    return format_json({**json.loads(text()), **changes})
+
+
+def test_a_trust_file_is_read_back() -> None:
+    trust = parse_trust(text())
+    assert (trust.origin, trust.genesis, trust.authority.m, trust.authority.keys) == (ORIGIN, bytes(32), 2, KEYS)
+    assert trust.policy.origin == ORIGIN
+    assert parse_trust(text() + "\n").sha256 == trust.sha256
+
+
+def test_what_later_releases_add_is_known_by_name() -> None:
+    parse_trust(changed(tsa={"roots": [], "quorum": 1}, seal=[], headers={}))
+    with pytest.raises(BadInput):
+        parse_trust(changed(witnesses=[]))
+    with pytest.raises(BadInput):
+        parse_trust(changed(headers={}, tsa={}))
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"format": "muniment-trust/v2"}, "muniment-trust/v1"),
+        ({"genesis": "00"}, "not 32"),
+        ({"authority": {"keys": [jwk_of(bytes(32))], "m": 1}}, "order|identity|weak|small"),
+        ({"authority": {"keys": [jwk_of(KEYS[0])], "m": 2}}, "m is 2"),
+        ({"policy": "quorum none\n"}, "log"),
+        ({"policy": "log nonsense\nquorum none\n"}, "policy"),
+        ({"origin": "other.example"}, "names the log"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(BadInput, match=match):
+        parse_trust(changed(**changes))
+
+
+@given(st.binary(max_size=300))
+def test_arbitrary_bytes_only_raise_bad_input(data: bytes) -> None:
+    with pytest.raises(BadInput):
+        parse_trust(data)
+
+
+@given(st.integers(min_value=0), st.integers(min_value=1, max_value=255))
+def test_a_changed_byte_is_refused_or_read_as_another_trust(position: int, change: int) -> None:
+    raw = bytearray(text().encode())
+    raw[position % len(raw)] ^= change
+    with contextlib.suppress(BadInput):
+        assert parse_trust(bytes(raw)).sha256 != parse_trust(text()).sha256
