@@ -76,6 +76,10 @@ class Refusal:
     next_step: str
 
 
+Law = Callable[[View, Statement, Circumstances], Admitted | Refusal]
+"""The form of `decide`."""
+
+
 def decide(view: View, statement: Statement, circumstances: Circumstances) -> Admitted | Refusal:
     """Decide one statement on a view at exactly the size that it would extend. May raise the view's NotLoaded."""
     try:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.errors import Mismatch
 from app.rules.act import Circumstances, SeenFacts
-from app.rules.decide import Admitted, Refusal, decide
+from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.view import WholeView
 from app.statements.statement import digest_of, parse_leaf, parse_statement
 
@@ -26,13 +26,21 @@ class Entry:
 class Replay:
     """Decides entries one after another, in ledger order; `view` is the state so far."""
 
-    def __init__(self, *, origin: str, genesis: bytes, seen: Callable[[int, int], SeenFacts] | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        origin: str,
+        genesis: bytes,
+        seen: Callable[[int, int], SeenFacts] | None = None,
+        law: Law = decide,
+    ) -> None:
         """`seen(size, before)` tells what the ledger knows of its first `size` entries, as of index `before`.
 
-        None when single entries are shown and not the whole ledger: then `seen` is not checked.
+        None when single entries are shown and not the whole ledger: then `seen` is not checked. `law` is an argument
+        so that a dishonest registry can be played to the end and be found out.
         """
         self.view = WholeView()
-        self._origin, self._genesis, self._seen = origin, genesis, seen
+        self._origin, self._genesis, self._seen, self._law = origin, genesis, seen, law
         self._last = -1
 
     def add(self, entry: Entry) -> Admitted:
@@ -52,7 +60,7 @@ class Replay:
         circumstances = Circumstances(
             now=leaf.time, index=entry.index, origin=self._origin, genesis=self._genesis, seen=seen
         )
-        verdict = decide(self.view, statement, circumstances)
+        verdict = self._law(self.view, statement, circumstances)
         if isinstance(verdict, Refusal):
             raise Mismatch(
                 f"{what}, a {statement.kind} statement, must not have been admitted: {verdict.message}",
