@@ -1,0 +1,41 @@
+"""Problem documents (RFC 9457) of the service, as refusals. What a service writes is shown, never obeyed."""
+
+import json
+
+from app.errors import Refused
+
+
+class ServiceRefused(Refused):
+    """A refusal that came from the service, with the HTTP status."""
+
+    def __init__(self, status: int, message: str, next_step: str, *, code: str) -> None:
+        super().__init__(message, next_step, code=code)
+        self.status = status
+
+
+MAX_SHOWN = 2000
+_BY_STATUS = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 409: "conflict", 413: "too_large"}
+
+
+def refusal_of(status: int, data: bytes) -> ServiceRefused:
+    """Return what a status outside 2xx and its body say, with `status_NNN` for a body in no known form."""
+    try:
+        problem = json.loads(data.decode("utf-8"))
+    except (ValueError, RecursionError):
+        problem = None
+    code = _BY_STATUS.get(status, f"status_{status}")
+    if not isinstance(problem, dict):
+        return ServiceRefused(status, f"the service answered {status}", "Check the address of the service.", code=code)
+    detail, named, step = (_shown(problem.get(name)) for name in ("detail", "code", "next_step"))
+    title = _shown(problem.get("title"))
+    incident = f" (incident {_shown(problem.get('instance'))})" if status >= 500 and problem.get("instance") else ""
+    return ServiceRefused(
+        status, (detail or title or f"the service answered {status}") + incident, step, code=named or code
+    )
+
+
+def _shown(value: object) -> str:
+    """A service's words on a terminal: no control characters, not endless."""
+    if not isinstance(value, str):
+        return ""
+    return "".join(each if each.isprintable() else " " for each in value[:MAX_SHOWN])
