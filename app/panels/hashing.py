@@ -40,9 +40,9 @@ def expand_message_xmd(message: bytes, dst: bytes, length: int) -> bytes:
         raise ValueError(f"expand_message_xmd takes a tag of at most 255 bytes and 16,320 bytes: {len(dst)}, {length}")
     dst_prime = dst + bytes([len(dst)])
     first = hashlib.sha512(bytes(_BLOCK_BYTES) + message + u16(length) + b"\x00" + dst_prime).digest()
-    block, out = bytes(_HASH_BYTES), b""
+    whole, block, out = int.from_bytes(first, "big"), b"", b""
     for number in range(1, blocks + 1):
-        mixed = bytes(a ^ b for a, b in zip(first, block, strict=True))
+        mixed = (whole ^ int.from_bytes(block, "big")).to_bytes(_HASH_BYTES, "big")
         block = hashlib.sha512(mixed + bytes([number]) + dst_prime).digest()
         out += block
     return out[:length]

@@ -25,6 +25,7 @@ from app.panels.deal import verify_deal
 from app.panels.errors import PanelError
 from app.panels.group import IDENTITY, G, L, Scalar, dec_elem, dec_scalar, evaluate, evaluate_first, lagrange0, scalar
 from app.panels.header import parse_header, verify_header
+from app.panels.making.blame import make_blame
 from app.panels.making.opening import make_opening, open_capsule
 from app.panels.opening import Verdict, verify_opening
 from app.panels.record import make_record, parse_record
@@ -376,3 +377,27 @@ def test_a_certificate_needs_every_judge() -> None:
     with pytest.raises(PanelError) as caught:
         make_certificate(_closed(), _panel(2, 3).acks[:2])
     assert caught.value.code == "ack_count"
+
+
+# ---- limits that the threat model states --------------------------------------------------------------------------
+
+
+def test_contributions_add_up_across_requests_for_one_capsule() -> None:
+    """Two recipients who collude open with one judge each, though no request reached k = 2: hence one open request."""
+    panel = _panel(2, 3)
+    made = ceremony.deposit(panel)
+    K, indices = IDENTITY, [1, 3]
+    for index in indices:
+        asked = ceremony.ask(panel, made)
+        part = verify_contribution(asked.release, ceremony.contributions(panel, asked, [index])[0])
+        K = K + lagrange0(indices, index) * (part.E - dec_scalar(asked.sk) * part.R)
+    assert unbox(check_public(panel.Y, made.label, made.public), K, made.box) == made.file_key
+
+
+def test_a_judge_blames_with_a_good_deal_in_vain() -> None:
+    """`make_blame` runs the check of whoever receives it, so a good share never leaves in a blame."""
+    panel = _panel(2, 3)
+    judge = panel.judges[1]
+    with pytest.raises(PanelError) as caught:
+        make_blame(_closed(), dealer=1, judge=2, he=judge.he, host_seed=judge.host_seed, rnd=panel.draw(), upheld=())
+    assert caught.value.code == "blame_unfounded"

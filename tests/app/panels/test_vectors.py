@@ -3,6 +3,7 @@
 A positive case passes when every named output is equal, a failing one when exactly the named error is given.
 """
 
+import contextlib
 import json
 import os
 from pathlib import Path
@@ -42,3 +43,20 @@ def test_vector(case: dict[str, Any]) -> None:
         outputs = run(case["op"], inputs)
         wanted = resolve(case["out"], _VECTORS["defs"])
         assert {name: outputs[name] for name in wanted} == wanted
+
+
+_WRONG: dict[type, list[Any]] = {int: [-1, 0, 255, 65535, 65536, 2**32], str: ["", "00", "00" * 32, "ff" * 32]}
+_MAKING = ("card", "header", "deal", "ack", "blame", "receive", "recover", "contribute", "request", "encrypt", "open")
+
+
+@pytest.mark.parametrize("op", _MAKING)
+def test_a_wrong_argument_gives_a_named_error_or_another_message(op: str) -> None:
+    """Every integer and byte string of one positive case, replaced by each wrong value of its kind."""
+    case = next((case for case in _CASES if case["op"] == op and "out" in case), None)
+    if case is None:
+        pytest.skip(f"the file that MUNIMENT_PANEL_VECTORS names has no positive case of {op}")
+    inputs = resolve(case["in"], _VECTORS["defs"])
+    for name, value in inputs.items():
+        for wrong in _WRONG.get(type(value), []):
+            with contextlib.suppress(PanelError):
+                run(op, {**inputs, name: wrong})
