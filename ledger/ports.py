@@ -79,7 +79,8 @@ class Assembly(Protocol[SubmissionT]):
     async def applied(self, batch: Batch, accepted: Sequence[tuple[int, SubmissionT]]) -> None:
         """Called once, in order, for each batch that came to stand after the start; others' batches too.
 
-        `accepted` are this process's submissions in it, with their indices (none in another writer's batch). The batch
+        `accepted` are this process's submissions in it, with their indices (none in another writer's batch, unless both
+        decided the very same bytes: then it is everybody's own). The batch
         is committed and signed: an exception cannot take it back, it stops the sequencer.
         """
         ...

@@ -1,0 +1,403 @@
+"""The async shell that grows the log: gather, decide, insert, read back, and only then sign.
+
+The rules, each with a row in the fault table of the tests:
+
+1. What arrives within a short window becomes one batch, decided on state at exactly the size that it extends.
+2. The commit is one insert under that size. Whatever the insert says, what stands there is read back, and the root is
+   re-derived from those bytes before it is signed. Signing is deterministic: every replica makes the same note.
+3. Something else stands there: another writer was first. Catch up, decide again, try again.
+4. The insert raised: its outcome is unknown. Before any retry the signed tree is looked for and what came after it is
+   read, as at the start. Where that fails too, or nothing can be written, the sequencer is *stopped*: it signs and
+   accepts nothing until `reload`, which is the same function as `start`, succeeds.
+5. Before it extends, the frontier in memory must give the root that was signed last.
+"""
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import inf
+from typing import Generic, TypeVar
+
+from ledger.batch import Batch, check_extends, how_many_fit, next_batch
+from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.errors import DamagedLog, LedgerError, Malformed, Stopped
+from ledger.merkle import EMPTY_FRONTIER, Frontier
+from ledger.note import NoteSigner
+from ledger.ports import Assembly, Entry, Known, LogStore, Outcome
+from ledger.tip import check_stands, decode_stored, load_frontier, read_next
+
+SubmissionT = TypeVar("SubmissionT")
+
+MAX_ATTEMPTS = 3
+"""Inserts of one batch that may fail, each followed by a verified reload, before the sequencer stops."""
+
+
+class SequencerState(StrEnum):
+    """What the sequencer does now."""
+
+    NEW = "new"
+    RUNNING = "running"
+    STOPPED = "stopped"
+    CLOSED = "closed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """An entry that stands: its index, its bytes, and a signed size that covers it."""
+
+    index: int
+    entry: bytes
+    size: int
+
+
+@dataclass(slots=True, kw_only=True)
+class _Waiting(Generic[SubmissionT]):
+    value: SubmissionT
+    arrived: float  # the event loop's clock
+    future: asyncio.Future[Committed]
+
+    def succeed(self, committed: Committed) -> None:
+        if not self.future.done():  # its submitter may have given up; the entry stands all the same
+            self.future.set_result(committed)
+
+    def fail(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
+@dataclass(slots=True, kw_only=True)
+class _Plan(Generic[SubmissionT]):
+    """A decided batch: what to append, for whom, and what was decided of the others."""
+
+    entries: list[bytes] = field(default_factory=list)
+    accepted: list[tuple[int, _Waiting[SubmissionT]]] = field(default_factory=list)
+    known: list[tuple[int, _Waiting[SubmissionT]]] = field(default_factory=list)
+    refused: list[tuple[Exception, _Waiting[SubmissionT]]] = field(default_factory=list)
+    left_over: list[_Waiting[SubmissionT]] = field(default_factory=list)
+
+
+class Sequencer(Generic[SubmissionT]):
+    """One writer of one log. Several may run on one store, in one process or many; none of them leads."""
+
+    def __init__(
+        self,
+        store: LogStore,
+        assembly: Assembly[SubmissionT],
+        signer: NoteSigner,
+        origin: str,
+        clock: Callable[[], int],
+        *,
+        window_seconds: float = 0.005,
+        max_batch: int = 1000,
+    ) -> None:
+        """`clock` gives Unix seconds. The signer's name must be the origin (Malformed)."""
+        if signer.name != origin:
+            raise Malformed(f"the log key is named {signer.name}, not {origin}")
+        self._store, self._assembly, self._signer, self._clock = store, assembly, signer, clock
+        self.origin = origin
+        self._window_seconds, self._max_batch = window_seconds, max_batch
+        self._state, self._reason = SequencerState.NEW, "it was not started"
+        # Owned by whoever holds the lock: the commit, catch_up, reload.
+        self._lock = asyncio.Lock()
+        self._frontier: Frontier | None = None
+        self._signed: Checkpoint | None = None
+        self._checkpoint = ""
+        # Owned by the event loop's single thread.
+        self._queue: deque[_Waiting[SubmissionT]] = deque()
+        self._wake, self._full = asyncio.Event(), asyncio.Event()
+        self._waiters: list[tuple[int, asyncio.Future[str]]] = []
+        self._worker: asyncio.Task[None] | None = None
+
+    @property
+    def state(self) -> SequencerState:
+        """New, running, stopped or closed."""
+        return self._state
+
+    @property
+    def stop_reason(self) -> str:
+        """Why it does not run; empty while it runs."""
+        return self._reason
+
+    @property
+    def checkpoint(self) -> str:
+        """The newest checkpoint that was signed. Raises Stopped before the first start."""
+        if self._signed is None:
+            raise self._stopped()
+        return self._checkpoint
+
+    @property
+    def size(self) -> int:
+        """The size of the newest signed checkpoint. Raises Stopped before the first start."""
+        if self._signed is None:
+            raise self._stopped()
+        return self._signed.size
+
+    async def start(self) -> None:
+        """Read and verify the newest state, sign it, and begin to accept.
+
+        The last batch must re-derive its frontier; what this object signed earlier must still stand. Raises DamagedLog
+        or Forked, or what the store raises; it is stopped then, and `start` may be tried again.
+        """
+        async with self._lock:
+            if self._state is SequencerState.CLOSED:
+                raise self._stopped()
+            try:
+                await self._load()
+            except Exception as error:
+                self._stop(error)
+                raise
+            self._state, self._reason = SequencerState.RUNNING, ""
+        if self._worker is None or self._worker.done():
+            self._worker = asyncio.create_task(self._work(), name=f"sequencer of {self.origin}")
+
+    reload = start
+    """The way out of `stopped`: the same function, for recovery is the normal path."""
+
+    async def submit(self, submission: SubmissionT) -> Committed:
+        """Have `submission` decided and appended; return when a signed checkpoint covers it.
+
+        Raises what the assembly decided or raised, or Stopped, when the outcome is UNKNOWN: submit the same again. A
+        submitter who is cancelled leaves its batch alone; the entry may be appended all the same.
+        """
+        if self._state is not SequencerState.RUNNING:
+            raise self._stopped()
+        loop = asyncio.get_running_loop()
+        waiting = _Waiting(value=submission, arrived=loop.time(), future=loop.create_future())
+        self._queue.append(waiting)
+        self._wake.set()
+        if len(self._queue) >= self._max_batch:
+            self._full.set()
+        return await waiting.future
+
+    async def wait_for(self, size: int) -> str:
+        """Return the newest signed checkpoint as soon as its size is at least `size`. Raises Stopped."""
+        if self._state is not SequencerState.RUNNING:
+            raise self._stopped()
+        if self.size >= size:
+            return self._checkpoint
+        waiter: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._waiters.append((size, waiter))
+        return await waiter
+
+    async def catch_up(self) -> int:
+        """Read what other writers appended, sign the newest state and return its size.
+
+        Raises Stopped, DamagedLog (and is stopped), or what the store raises (and runs on: a read changed nothing).
+        """
+        async with self._lock:
+            if self._state is not SequencerState.RUNNING:
+                raise self._stopped()
+            try:
+                await self._walk()
+            except LedgerError as error:
+                self._stop(error)
+                raise
+            return self.size
+
+    async def close(self) -> None:
+        """Accept nothing more, finish what was submitted, and end. Safe to call twice."""
+        self._state, self._reason = SequencerState.CLOSED, "it was closed"
+        self._wake.set()
+        self._full.set()
+        if self._worker is not None:
+            await asyncio.wait({self._worker})
+        self._fail_all()
+
+    # The worker: one batch after the other.
+
+    async def _work(self) -> None:
+        try:
+            while True:
+                await self._wake.wait()
+                if not self._queue:
+                    if self._state is SequencerState.CLOSED:
+                        return
+                    self._wake.clear()
+                    continue
+                await self._gather()
+                await self._run_batch()
+        except BaseException as error:
+            self._stop(Stopped(f"its task ended: {type(error).__name__}"))
+            raise
+
+    async def _gather(self) -> None:
+        """Wait until the oldest submission is `window_seconds` old or the batch is full."""
+        remaining = self._queue[0].arrived + self._window_seconds - asyncio.get_running_loop().time()
+        if len(self._queue) < self._max_batch and self._state is SequencerState.RUNNING and remaining > 0:
+            self._full.clear()
+            try:
+                async with asyncio.timeout(remaining):
+                    await self._full.wait()
+            except TimeoutError:
+                pass
+
+    async def _run_batch(self) -> None:
+        taken: list[_Waiting[SubmissionT]] = []
+        while self._queue and len(taken) < self._max_batch:
+            waiting = self._queue.popleft()
+            if not waiting.future.done():  # cancelled before it was taken
+                taken.append(waiting)
+        if not taken:
+            return
+        left_over: list[_Waiting[SubmissionT]] = []
+        try:
+            async with self._lock:
+                left_over = await self._commit(taken)
+        except BaseException as error:
+            self._stop(error)
+            for waiting in taken:
+                waiting.fail(self._stopped())
+            if not isinstance(error, Exception):
+                raise
+        for waiting in left_over:
+            waiting.arrived = -inf  # it has waited for its window already
+        self._queue.extendleft(reversed(left_over))
+        if self._state is SequencerState.STOPPED:
+            self._fail_all()
+
+    async def _commit(self, taken: list[_Waiting[SubmissionT]]) -> list[_Waiting[SubmissionT]]:
+        """Decide, insert, read back, sign. Returns those that did not fit in. What it raises stops the sequencer."""
+        attempts = 0
+        while True:
+            frontier = self._tip()
+            try:
+                outcomes = await self._assembly.decide(frontier.size, [one.value for one in taken], self._clock())
+                plan = _plan(frontier.size, taken, outcomes)
+                batch = next_batch(frontier, plan.entries) if plan.entries else None
+            except Exception as error:
+                for waiting in taken:
+                    waiting.fail(error)  # nothing was written
+                return []
+            if batch is None:
+                await self._settle(plan, None)
+                return plan.left_over
+            stored = await self._insert(batch)
+            if stored is not None:
+                failure = await self._advance(stored, [(index, waiting.value) for index, waiting in plan.accepted])
+                await self._settle(plan, stored)
+                if failure is not None:
+                    raise failure  # those who were settled have their answer; it stops for all others
+                return plan.left_over
+            await self._walk()
+            if self._tip().size == batch.start:
+                attempts += 1
+                if attempts == MAX_ATTEMPTS:
+                    raise Stopped(f"the batch {batch.start} could not be written in {MAX_ATTEMPTS} attempts")
+
+    async def _insert(self, batch: Batch) -> Batch | None:
+        """Insert, then read what stands; return it, re-derived from the stored bytes, if it is this batch."""
+        data = batch.encode()
+        try:
+            await self._store.insert(batch.start, data)
+        except Exception:  # of any kind: the outcome is unknown, so what was signed is looked for before anything else
+            await check_stands(self._store, self._tip())
+        stands = await self._store.read(batch.start)
+        if stands != data:
+            return None
+        stored = decode_stored(batch.start, stands)
+        check_extends(self._tip(), stored)
+        return stored
+
+    async def _settle(self, plan: _Plan[SubmissionT], batch: Batch | None) -> None:
+        size = self._tip().size
+        for index, waiting in plan.accepted:
+            assert batch is not None  # noqa: S101 - a plan that accepts has entries
+            waiting.succeed(Committed(index=index, entry=batch.entries[index - batch.start], size=size))
+        for error, waiting in plan.refused:
+            waiting.fail(error)
+        for index, waiting in plan.known:
+            try:
+                waiting.succeed(Committed(index=index, entry=await self._entry(index, batch), size=size))
+            except Exception as error:
+                waiting.fail(error)  # a read failed; nothing was written for this one
+
+    async def _entry(self, index: int, batch: Batch | None) -> bytes:
+        if batch is None or index < batch.start:
+            found = await self._store.covering(index)
+            batch = decode_stored(*found) if found is not None else None
+        if batch is None or not batch.start <= index < batch.end:
+            raise DamagedLog(f"the entry {index} is said to be known, and no batch holds it")
+        return batch.entries[index - batch.start]
+
+    # The tip: loading it, moving it forward, signing it.
+
+    async def _load(self) -> None:
+        if self._frontier is None:
+            self._sign(await load_frontier(self._store))
+        else:
+            await check_stands(self._store, self._frontier)
+            await self._walk()
+
+    async def _walk(self) -> None:
+        """Take over every batch that stands after the tip. Raises Stopped when the assembly fails to follow."""
+        while (batch := await read_next(self._store, self._tip())) is not None:
+            failure = await self._advance(batch, ())
+            if failure is not None:
+                raise failure
+
+    async def _advance(self, batch: Batch, accepted: Sequence[tuple[int, SubmissionT]]) -> Stopped | None:
+        """Sign the tree after `batch`, which stands and extends the tip, and tell the assembly; return its failure."""
+        self._sign(batch.frontier)
+        try:
+            await self._assembly.applied(batch, accepted)
+        except Exception as error:  # it is committed and signed; what follows from it is the assembly's to mend
+            return Stopped(f"the rules could not follow the batch {batch.start}: {type(error).__name__}: {error}")
+        return None
+
+    def _sign(self, frontier: Frontier) -> None:
+        signed = Checkpoint(origin=self.origin, size=frontier.size, root=frontier.root)
+        self._checkpoint = sign_checkpoint(signed, self._signer)
+        self._frontier, self._signed = frontier, signed
+        ready = [waiter for size, waiter in self._waiters if size <= frontier.size]
+        self._waiters = [(size, waiter) for size, waiter in self._waiters if size > frontier.size]
+        for waiter in ready:
+            if not waiter.done():
+                waiter.set_result(self._checkpoint)
+
+    def _tip(self) -> Frontier:
+        frontier = self._frontier if self._frontier is not None else EMPTY_FRONTIER
+        if self._signed is None or (frontier.size, frontier.root) != (self._signed.size, self._signed.root):
+            raise DamagedLog("the frontier in memory does not give the last signed root", "Restart the service.")
+        return frontier
+
+    def _stop(self, error: BaseException) -> None:
+        if self._state is not SequencerState.CLOSED:
+            self._state = SequencerState.STOPPED
+        self._reason = f"{type(error).__name__}: {error}"
+        self._fail_all()
+
+    def _fail_all(self) -> None:
+        while self._queue:
+            self._queue.popleft().fail(self._stopped())
+        for _, waiter in self._waiters:
+            if not waiter.done():
+                waiter.set_exception(self._stopped())
+        self._waiters.clear()
+
+    def _stopped(self) -> Stopped:
+        return Stopped(
+            f"the log of {self.origin} accepts nothing now ({self._reason})",
+            "What was submitted may or may not stand. Submit the same again when the service is ready.",
+        )
+
+
+def _plan(size: int, taken: Sequence[_Waiting[SubmissionT]], outcomes: Sequence[Outcome]) -> _Plan[SubmissionT]:
+    """Sort the outcomes; what comes after the last entry that fits is left over, to be decided again."""
+    if len(outcomes) != len(taken):
+        raise Malformed(f"{len(outcomes)} outcomes were decided for {len(taken)} submissions")
+    fit = how_many_fit([outcome.data for outcome in outcomes if isinstance(outcome, Entry)])
+    plan: _Plan[SubmissionT] = _Plan()
+    for place, (waiting, outcome) in enumerate(zip(taken, outcomes, strict=True)):
+        if isinstance(outcome, Entry):
+            if len(plan.entries) == fit:
+                plan.left_over = list(taken[place:])
+                break
+            plan.accepted.append((size + len(plan.entries), waiting))
+            plan.entries.append(outcome.data)
+        elif isinstance(outcome, Known):
+            plan.known.append((outcome.index, waiting))
+        else:
+            plan.refused.append((outcome, waiting))
+    return plan
