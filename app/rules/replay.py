@@ -42,9 +42,10 @@ class Replay:
         self.view = WholeView()
         self._origin, self._genesis, self._seen, self._law = origin, genesis, seen, law
         self._last = -1
+        self._digests: set[bytes] = set()
 
     def add(self, entry: Entry) -> Admitted:
-        """Decide one entry. Raises Mismatch (`replay_refused`, `leaf_mismatch`, `out_of_order`)."""
+        """Decide one entry. Raises Mismatch (`replay_refused`, `leaf_mismatch`, `out_of_order`, `entered_twice`)."""
         what = f"the entry at index {entry.index}"
         if entry.index <= self._last:
             raise Mismatch(f"{what} comes after {self._last}", "Show entries in ledger order.", code="out_of_order")
@@ -54,6 +55,13 @@ class Replay:
                 f"{what}: the leaf names the statement {leaf.digest.hex()}, and another is shown",
                 "Ask for the statement of that digest.",
                 code="leaf_mismatch",
+            )
+        if leaf.digest in self._digests:
+            # Most rules refuse a second time by themselves; an assignment or a roster played again would supersede.
+            raise Mismatch(
+                f"{what}: the statement {leaf.digest.hex()} is on the ledger already",
+                "The registry entered one signed act twice. Keep this; tell the authority and the witnesses.",
+                code="entered_twice",
             )
         statement = parse_statement(entry.statement)
         seen = self._seen(statement.envelope.seen.size, entry.index) if self._seen else None
@@ -71,6 +79,7 @@ class Replay:
             raise Mismatch(f"{what}: the leaf should be {verdict.leaf}", code="leaf_mismatch")
         self.view.evolve(verdict.changes)
         self._last = entry.index
+        self._digests.add(leaf.digest)
         return verdict
 
     def extend(self, entries: Iterable[Entry]) -> None:
