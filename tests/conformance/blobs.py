@@ -136,6 +136,23 @@ async def check_a_failing_source_leaves_nothing(world: BlobWorld) -> None:
     await store.close()
 
 
+async def check_an_endless_source_is_cut(world: BlobWorld) -> None:
+    store, until = await world.open(), world.now() + 100
+    sent = 0
+
+    async def endless() -> AsyncIterator[bytes]:
+        nonlocal sent
+        while sent < 64 * MIB:
+            sent += MIB
+            yield bytes(MIB)
+
+    with pytest.raises(Damaged, match="k"):
+        await store.put_new("k", endless(), size=3 * MIB, sha256=bytes(32), retain_until=until)
+    assert sent < 8 * MIB, "a sender that never ends is not read on"
+    assert await store.stat("k") is None
+    await store.close()
+
+
 async def check_a_cancelled_put_leaves_nothing(world: BlobWorld) -> None:
     store, until = await world.open(), world.now() + 100
     reached = asyncio.Event()
@@ -390,6 +407,7 @@ CHECKS: tuple[Callable[[BlobWorld], Awaitable[None]], ...] = (
     check_second_put_is_refused,
     check_damaged_puts_leave_nothing,
     check_a_failing_source_leaves_nothing,
+    check_an_endless_source_is_cut,
     check_a_cancelled_put_leaves_nothing,
     check_racing_puts_have_one_winner,
     check_the_lock_holds_until_its_time,

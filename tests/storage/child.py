@@ -1,6 +1,6 @@
 """Child processes that write to a store, acknowledge over a pipe, and are killed from outside.
 
-Run as `python child.py records PATH SEED` or `python child.py blobs PATH SEED [named]`. Each acknowledged write is one
+Run as `python -m tests.storage.child records PATH SEED`, or `… blobs PATH SEED [named]`. Each acknowledged write is one
 line on stdout: its name and the SHA-256 of its bytes, both known to the parent only by this line.
 """
 

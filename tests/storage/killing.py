@@ -6,12 +6,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-CHILD = Path(__file__).with_name("child.py")
+ROOT = Path(__file__).parents[2]
 
 
 def run_and_kill(rng: random.Random, *arguments: str) -> dict[str, str]:
     """Let the child acknowledge a few writes, kill it a random moment later; return name -> SHA-256 in hex."""
-    child = subprocess.Popen([sys.executable, str(CHILD), *arguments], stdout=subprocess.PIPE, cwd=CHILD.parents[2])
+    command = [sys.executable, "-m", "tests.storage.child", *arguments]
+    child = subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT)
     assert child.stdout is not None
     with child.stdout as out:
         try:
