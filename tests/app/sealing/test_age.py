@@ -1,6 +1,7 @@
 """Small age files: round trips, refusals, and the stock `age` tool in both directions."""
 
 import hashlib
+import io
 import os
 import random
 import subprocess
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from app.errors import AppError, BadInput, Mismatch
 from app.sealing.age import decrypt_bytes, encrypt_bytes
 from app.sealing.bech32 import bech32_decode, bech32_encode
-from app.sealing.header import seal_header
+from app.sealing.header import Stanza, b64_encode, read_header, seal_header
 from app.sealing.hybrid import PqIdentity, PqRecipient
 from app.sealing.scrypt import Passphrase
 from app.sealing.stream import CHUNK_BYTES, chunk_nonce, payload_cipher, plain_size, sealed_size
@@ -123,6 +124,34 @@ def test_arbitrary_bytes_give_only_our_errors(data: bytes) -> None:
         decrypt_bytes(data, [ME])
     with pytest.raises(AppError):
         decrypt_bytes(b"age-encryption.org/v1\n" + data, [ME])
+
+
+VISIBLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=1, max_size=20)
+STANZAS = st.builds(
+    lambda kind, arguments, body: Stanza(type=kind, arguments=tuple(arguments), body=body),
+    VISIBLE,
+    st.lists(VISIBLE, max_size=3),
+    st.binary(max_size=200),
+)
+
+
+@given(st.lists(STANZAS, min_size=1, max_size=5).map(tuple), st.binary(max_size=20))
+def test_a_header_is_read_as_it_was_written(stanzas: tuple[Stanza, ...], payload: bytes) -> None:
+    source = io.BytesIO(seal_header(FILE_KEY, stanzas) + payload)
+    header = read_header(source)
+    assert header.stanzas == stanzas
+    assert source.read() == payload
+    assert seal_header(FILE_KEY, header.stanzas).endswith(b"--- " + b64_encode(header.mac) + b"\n")
+
+
+def test_headers_out_of_bounds_are_refused() -> None:
+    many = seal_header(FILE_KEY, tuple(Stanza(type="x", arguments=(), body=b"") for _ in range(257)))
+    large = seal_header(FILE_KEY, (Stanza(type="x", arguments=(), body=bytes(2**20)),))
+    wide = seal_header(FILE_KEY, (Stanza(type="x" * 9000, arguments=(), body=b""),))
+    for bad in (many, large, wide, b"age-encryption.org/v1\n--- " + b"A" * 43 + b"\n"):
+        with pytest.raises(BadInput) as caught:
+            read_header(io.BytesIO(bad))
+        assert caught.value.code == "bad_age_header"
 
 
 @settings(max_examples=300)

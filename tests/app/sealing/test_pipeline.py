@@ -6,7 +6,7 @@ import random
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -17,9 +17,10 @@ from app.errors import BadInput
 from app.sealing.age import decrypt_bytes
 from app.sealing.keys import ItemKeys
 from app.sealing.pipeline import BLOCK_BYTES, ItemSealer, Sealed
-from app.sealing.segments import SEGMENT_BYTES, SEGMENT_PLAIN_BYTES
+from app.sealing.segments import SEGMENT_BYTES, SEGMENT_PLAIN_BYTES, segment_sizes
 from app.sealing.sources import Source, SourceChanged
 from app.sealing.stream import CHUNK_BYTES, encrypt_chunks
+from app.sealing.unseal import unseal_to_file
 from app.sealing.x25519 import Identity
 
 MIB = 1024 * 1024
@@ -247,6 +248,18 @@ def test_stock_age_opens_300_mib(tmp_path: Path) -> None:
     with out.open("rb") as file:
         assert hashlib.file_digest(file, "sha256").digest() == sealer.result.sha256
     assert out.stat().st_size == sealer.result.size == 300 * MIB
+
+    # And back: what stock age wrote, cut into our segments.
+    subprocess.run(["age", "-r", ME.recipient.format(), "-o", tmp_path / "theirs", source], check=True)
+    length = (tmp_path / "theirs").stat().st_size
+
+    def parts() -> Iterator[bytes]:
+        with (tmp_path / "theirs").open("rb") as file:
+            yield from (file.read(size) for size in segment_sizes(length))
+
+    hashes = [hashlib.sha256(part).digest() for part in parts()]
+    unsealed = unseal_to_file(tmp_path / "opened", parts(), length=length, segments=hashes, identity=ME)
+    assert (unsealed.size, unsealed.sha256) == (300 * MIB, sealer.result.sha256)
 
 
 MEASURE = """
