@@ -1,0 +1,215 @@
+"""The read side of a log: entries, roots, proofs and tiles, out of stored batches.
+
+Nothing here signs or extends. What is read from a batch is re-derived first, so a changed entry is found whenever it is
+read; tiles are a shortcut, and a proof that they lead to is checked against the batches' own root before it is given.
+Sizes are the caller's: ask only for sizes that were signed.
+"""
+
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from ledger.batch import Batch, check_extends
+from ledger.errors import BadProof, DamagedLog, Malformed
+from ledger.merkle import (
+    EMPTY_FRONTIER,
+    HASH_BYTES,
+    Frontier,
+    consistency_path,
+    consistency_ranges,
+    inclusion_path,
+    inclusion_ranges,
+    leaf_hash,
+    root_of,
+    subtrees,
+    verify_consistency,
+    verify_inclusion,
+)
+from ledger.ports import LogStore
+from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, Bundle, Tile, encode_bundle
+from ledger.tip import decode_stored, frontier_before
+
+_MASK = TILE_WIDTH - 1
+_ENTRY_OVERHEAD = 64  # bytes that a small bytes object costs beyond its content
+
+
+class Tree:
+    """Reads one log through its store, with bounded caches of what never changes. Safe for concurrent tasks."""
+
+    def __init__(self, store: LogStore, *, cached_batch_bytes: int = 32 * 2**20, cached_tiles: int = 2048) -> None:
+        """The caches hold about `cached_batch_bytes` of entries and `cached_tiles` × 8 KiB of hashes."""
+        self._store = store
+        self._batches: OrderedDict[int, Batch] = OrderedDict()
+        self._batches_room = cached_batch_bytes
+        self._hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        self._cached_tiles = cached_tiles
+        self._written: dict[int, int] = {}
+
+    async def size(self) -> int:
+        """How many entries are stored, signed or not."""
+        last = await self._store.last()
+        return 0 if last is None else decode_stored(*last).end
+
+    async def frontier_at(self, size: int) -> Frontier:
+        """The frontier of the first `size` entries. Raises Malformed beyond what is stored, DamagedLog."""
+        if size == 0:
+            return EMPTY_FRONTIER
+        batch = await self._batch(size - 1)
+        if batch.end == size:
+            return batch.frontier
+        before = await self._frontier_before(batch.start)
+        return before.extend(leaf_hash(entry) for entry in batch.entries[: size - batch.start])
+
+    async def root_at(self, size: int) -> bytes:
+        """The root of the first `size` entries, 32 bytes. Raises Malformed beyond what is stored, DamagedLog."""
+        return (await self.frontier_at(size)).root
+
+    async def entry(self, index: int) -> bytes:
+        """One entry. Raises Malformed beyond what is stored, DamagedLog."""
+        batch = await self._batch(index)
+        return batch.entries[index - batch.start]
+
+    async def entries(self, start: int, end: int) -> tuple[bytes, ...]:
+        """The entries [start, end). Raises Malformed beyond what is stored, DamagedLog."""
+        found: list[bytes] = []
+        at = start
+        while at < end:
+            batch = await self._batch(at)
+            found.extend(batch.entries[at - batch.start : end - batch.start])
+            at = batch.end
+        return tuple(found)
+
+    async def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
+        """The inclusion proof of entry `index` in the tree of `size`. Raises Malformed, DamagedLog."""
+        nodes = await self._nodes(inclusion_ranges(index, size))
+        path = inclusion_path(index, size, lambda level, place: nodes[level, place])
+        try:
+            verify_inclusion(index, size, leaf_hash(await self.entry(index)), path, await self.root_at(size))
+        except BadProof as error:
+            raise _tiles_differ(size) from error
+        return path
+
+    async def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]:
+        """The consistency proof from `size1` (1 or more) to `size2`. Raises Malformed, DamagedLog."""
+        nodes = await self._nodes(consistency_ranges(size1, size2))
+        path = consistency_path(size1, size2, lambda level, place: nodes[level, place])
+        try:
+            verify_consistency(size1, await self.root_at(size1), size2, await self.root_at(size2), path)
+        except BadProof as error:
+            raise _tiles_differ(size2) from error
+        return path
+
+    async def tile(self, tile: Tile) -> bytes:
+        """The bytes of a full or partial tile (32·width). Raises Malformed beyond what is stored, DamagedLog."""
+        return (await self._tile_hashes(tile.level, tile.index, tile.width))[: tile.width * HASH_BYTES]
+
+    async def bundle(self, bundle: Bundle) -> bytes:
+        """The bytes of a full or partial bundle. Raises Malformed beyond what is stored, DamagedLog."""
+        start = bundle.index * TILE_WIDTH
+        return encode_bundle(await self.entries(start, start + bundle.width))
+
+    async def write_tiles(self, size: int) -> int:
+        """Store every full tile of the tree of `size` that is not stored yet; return how many were written.
+
+        Idempotent, in order, each level after the one below it: what a crash cut short is continued.
+        """
+        written, level = 0, 0
+        while (count := size >> (TILE_HEIGHT * (level + 1))) > 0:
+            if level not in self._written:
+                self._written[level] = await self._first_unwritten(level, count)
+            while self._written[level] < count:
+                tile = Tile(level=level, index=self._written[level])
+                await self._store.put_tile(tile.path, await self.tile(tile))
+                self._written[level] += 1
+                written += 1
+            level += 1
+        return written
+
+    async def _first_unwritten(self, level: int, count: int) -> int:
+        """Tiles are written in order, so the first missing one is found by halving."""
+        low, high = 0, count
+        while low < high:
+            middle = (low + high) // 2
+            if await self._store.get_tile(Tile(level=level, index=middle).path) is None:
+                high = middle
+            else:
+                low = middle + 1
+        return low
+
+    async def _batch(self, index: int) -> Batch:
+        """The batch that holds entry `index`, re-derived from the frontier before it."""
+        for cached in reversed(self._batches.values()):
+            if cached.start <= index < cached.end:
+                return cached
+        found = await self._store.covering(index) if index >= 0 else None
+        if found is None or (batch := decode_stored(*found)).end <= index:
+            raise Malformed(f"there is no entry {index} in the log", "Ask for an index below the log's size.")
+        check_extends(await self._frontier_before(batch.start), batch)
+        self._keep(batch)
+        return batch
+
+    async def _frontier_before(self, start: int) -> Frontier:
+        for batch in reversed(self._batches.values()):
+            if batch.end == start:
+                return batch.frontier
+        return await frontier_before(self._store, start)
+
+    def _keep(self, batch: Batch) -> None:
+        if batch.start not in self._batches:
+            self._batches[batch.start] = batch
+            self._batches_room -= _weight(batch)
+        while self._batches_room < 0 and len(self._batches) > 1:
+            _, oldest = self._batches.popitem(last=False)
+            self._batches_room += _weight(oldest)
+
+    async def _nodes(self, ranges: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+        return {node: await self._node(*node) for start, end in ranges for node in subtrees(start, end)}
+
+    async def _node(self, level: int, index: int) -> bytes:
+        """The hash of the complete subtree (level, index), from the tile that it stands in."""
+        tile_level, height = divmod(level, TILE_HEIGHT)
+        first, count = index << height, 1 << height
+        place = first & _MASK
+        hashes = await self._tile_hashes(tile_level, first >> TILE_HEIGHT, place + count)
+        return _root_of(hashes[place * HASH_BYTES : (place + count) * HASH_BYTES])
+
+    async def _tile_hashes(self, level: int, index: int, width: int) -> bytes:
+        """At least `width` hashes of a tile: cached, stored, or derived from what stands below."""
+        key = level, index
+        hashes = self._hashes.get(key, b"")
+        if not hashes:
+            stored = await self._store.get_tile(Tile(level=level, index=index).path)
+            if stored is not None and len(stored) != TILE_WIDTH * HASH_BYTES:
+                raise DamagedLog(f"the stored tile {Tile(level=level, index=index).path} has {len(stored)} bytes")
+            hashes = stored or b""
+        have = len(hashes) // HASH_BYTES
+        if have < width:
+            first = index * TILE_WIDTH
+            if level == 0:
+                more = [leaf_hash(entry) for entry in await self.entries(first + have, first + width)]
+            else:
+                more = [
+                    _root_of(await self._tile_hashes(level - 1, first + place, TILE_WIDTH))
+                    for place in range(have, width)
+                ]
+            hashes += b"".join(more)
+        if len(hashes) >= len(self._hashes.get(key, b"")):  # another task may have got further meanwhile
+            self._hashes[key] = hashes
+        self._hashes.move_to_end(key)
+        while len(self._hashes) > self._cached_tiles:
+            self._hashes.popitem(last=False)
+        return hashes
+
+
+def _root_of(hashes: bytes) -> bytes:
+    return root_of(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
+
+
+def _weight(batch: Batch) -> int:
+    return sum(len(entry) + _ENTRY_OVERHEAD for entry in batch.entries)
+
+
+def _tiles_differ(size: int) -> DamagedLog:
+    return DamagedLog(
+        f"the stored tiles do not lead to the root of size {size} that the batches give",
+        "Run the audit: it names the tile. Tiles can be deleted; they are derived again from the batches.",
+    )
