@@ -1,0 +1,80 @@
+"""`muniment verify PROOF [FILE…] --trust TRUST`: check a deposit alone. Offline: opens no socket."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.cli.output import add_json, human_size, show
+
+if TYPE_CHECKING:
+    from app.verify.verdict import Verdict
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "verify",
+        help="check a proof file, and files against it, offline",
+        description="Check a proof file, and the files that you have, against your own trust file. Files are matched "
+        "by SHA-256, whatever they are called. Exit 0 verified, 1 does not match, 3 not on this ledger or cannot tell.",
+    )
+    parser.add_argument("proof", metavar="PROOF", type=Path, help="the proof file (muniment-proof/v1)")
+    parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="a file that should be in the deposit")
+    parser.add_argument("--trust", type=Path, required=True, help="your trust file, from the court's gazette")
+    parser.add_argument(
+        "--lenient",
+        action="store_true",
+        help="ignore what C2SP says may be ignored: signature lines of unknown keys, extra data of a tlog-proof",
+    )
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Check, print, return 0, 1 or 3. Raises BadInput (exit 2) for files that cannot be read, a bad trust file."""
+    from app.statements.prooffile import MAX_PROOF_BYTES  # noqa: PLC0415
+    from app.statements.trust import MAX_TRUST_BYTES, parse_trust  # noqa: PLC0415
+    from app.verify.proof import check_proof, hash_file, read_whole  # noqa: PLC0415
+
+    trust = parse_trust(read_whole(args.trust, MAX_TRUST_BYTES))
+    data = read_whole(args.proof, MAX_PROOF_BYTES)
+    verdict = check_proof(data, trust, [hash_file(each) for each in args.files], lenient=args.lenient)
+    show(args, verdict.to_json(), _lines(args, verdict))
+    return verdict.outcome.exit_code
+
+
+def _lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
+    from datetime import UTC, datetime  # noqa: PLC0415
+
+    from app.verify.verdict import CANNOT_SHOW, Outcome  # noqa: PLC0415
+
+    heads = {
+        Outcome.VERIFIED: "VERIFIED",
+        Outcome.MISMATCH: "DOES NOT MATCH",
+        Outcome.UNKNOWN: "CANNOT TELL",
+    }
+    lines = [f"{heads[verdict.outcome]}  {args.proof}", f"  level: {verdict.level.value}"]
+    lines.append(f"  trust file: {args.trust}, SHA-256 {verdict.trust_sha256}")
+    for check in verdict.checks:
+        lines.append(f"  {check.number:2} {'ok  ' if check.passed else 'FAIL'} {check.name}: {check.detail}")
+        if not check.passed:
+            lines.append(f"          [{check.code}] {check.next_step}")
+    if verdict.outcome is not Outcome.VERIFIED:
+        return lines
+    when = datetime.fromtimestamp(verdict.time or 0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    lines.append(f"  deposited by {verdict.depositor_name} ({verdict.depositor}), {when} by the registry's clock")
+    lines.append(f"  deposit {verdict.deposit_id} in case {verdict.case_id} on {verdict.origin}")
+    for what, text in (("description", verdict.description), ("origin", verdict.provenance)):
+        if text is not None:
+            lines.append(f"  {what}: {text}")
+    for item in verdict.items:
+        size = "size not disclosed" if item.size is None else f"{human_size(item.size)} ({item.size})"
+        found = [each.path for each in verdict.files if item.index in each.items]
+        equal = f", equals {', '.join(found)}" if found else ""
+        lines.append(
+            f"  item {item.index}: {item.name or '(name not disclosed)'}, {item.type or 'type not disclosed'}, {size}"
+        )
+        lines.append(f"          SHA-256 {item.sha256 or 'not disclosed'}{equal}")
+    lines.append("  This file cannot show:")
+    lines.extend(f"    - {each}" for each in CANNOT_SHOW)
+    return lines

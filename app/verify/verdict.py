@@ -1,0 +1,136 @@
+"""What a verification says: which checks were made, how each came out, and what a file cannot show."""
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+CANNOT_SHOW = (
+    "whether the depositor's key was revoked or replaced after this deposit: ask the registry",
+    "whether a revocation before it was left out: only a replay of the whole ledger shows that",
+    "that a name, type, size or digest is true: it is the depositor's declaration, fixed when he deposited, until an "
+    "opening confirms it",
+    "that the ledger shows everybody the same: that is what witnesses, anchors and `muniment monitor` are for",
+)
+
+
+class Outcome(StrEnum):
+    """The answer, with its exit code."""
+
+    VERIFIED = "verified"
+    MISMATCH = "does_not_match"
+    UNKNOWN = "cannot_tell"
+
+    @property
+    def exit_code(self) -> int:
+        """0 verified, 1 does not match, 3 not on this ledger or cannot tell."""
+        return {Outcome.VERIFIED: 0, Outcome.MISMATCH: 1, Outcome.UNKNOWN: 3}[self]
+
+
+class Level(StrEnum):
+    """How far the registry's word is backed by others, as the verifier's trust file counts it."""
+
+    NONE = "none"
+    RECEIVED = "received"
+    WITNESSED = "witnessed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One numbered check: what was checked, how it came out, what was found or what is wrong."""
+
+    number: int
+    name: str
+    passed: bool
+    detail: str
+    code: str = ""
+    next_step: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DisclosedItem:
+    """What a proof file discloses of one item; None where it does not. `null` slots count as not disclosed."""
+
+    index: int
+    name: str | None = None
+    type: str | None = None
+    size: int | None = None
+    sha256: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedFile:
+    """A file that was compared: its digest, and the items that declare the same one."""
+
+    path: str
+    sha256: str
+    items: tuple[int, ...]
+
+
+@dataclass(slots=True, kw_only=True)
+class Verdict:
+    """The answer and everything that it rests on. Fields beyond `checks` are filled as far as the checks came."""
+
+    trust_sha256: str
+    outcome: Outcome = Outcome.UNKNOWN
+    level: Level = Level.NONE
+    checks: list[Check] = field(default_factory=list)
+    origin: str = ""
+    statement: str = ""
+    """Digest of the deposit statement, hex."""
+    deposit_id: str = ""
+    case_id: str = ""
+    index: int | None = None
+    time: int | None = None
+    """The time that the registry's leaf says, Unix seconds."""
+    size: int | None = None
+    """The size of the checkpoint."""
+    witnesses: list[str] = field(default_factory=list)
+    depositor: str = ""
+    depositor_name: str = ""
+    description: str | None = None
+    provenance: str | None = None
+    """The disclosed slot `origin`: where the evidence comes from."""
+    items: list[DisclosedItem] = field(default_factory=list)
+    files: list[CheckedFile] = field(default_factory=list)
+
+    @property
+    def failed(self) -> Check | None:
+        """The check that failed, if any."""
+        return next((each for each in self.checks if not each.passed), None)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the verdict for `--json`."""
+        return {
+            "outcome": self.outcome.value,
+            "exit_code": self.outcome.exit_code,
+            "level": self.level.value,
+            "trust_sha256": self.trust_sha256,
+            "origin": self.origin,
+            "statement": self.statement,
+            "deposit_id": self.deposit_id,
+            "case_id": self.case_id,
+            "index": self.index,
+            "time": self.time,
+            "size": self.size,
+            "witnesses": self.witnesses,
+            "depositor": self.depositor,
+            "depositor_name": self.depositor_name,
+            "description": self.description,
+            "provenance": self.provenance,
+            "items": [
+                {"item": each.index, "name": each.name, "type": each.type, "size": each.size, "sha256": each.sha256}
+                for each in self.items
+            ],
+            "files": [{"path": each.path, "sha256": each.sha256, "items": list(each.items)} for each in self.files],
+            "checks": [
+                {
+                    "number": each.number,
+                    "name": each.name,
+                    "passed": each.passed,
+                    "detail": each.detail,
+                    "code": each.code,
+                    "next_step": each.next_step,
+                }
+                for each in self.checks
+            ],
+            "cannot_show": list(CANNOT_SHOW),
+        }
