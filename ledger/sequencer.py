@@ -21,12 +21,12 @@ from math import inf
 from typing import Generic, TypeVar
 
 from ledger.batch import Batch, check_extends, how_many_fit, next_batch
-from ledger.checkpoint import Checkpoint, sign_checkpoint
+from ledger.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from ledger.errors import DamagedLog, LedgerError, Malformed, Stopped
 from ledger.merkle import EMPTY_FRONTIER, Frontier
 from ledger.note import NoteSigner
 from ledger.ports import Assembly, Entry, Known, LogStore, Outcome
-from ledger.tip import check_stands, decode_stored, load_frontier, read_next
+from ledger.tip import check_published, check_stands, decode_stored, load_frontier, read_next
 
 SubmissionT = TypeVar("SubmissionT")
 
@@ -134,17 +134,19 @@ class Sequencer(Generic[SubmissionT]):
             raise self._stopped()
         return self._signed.size
 
-    async def start(self) -> None:
+    async def start(self, *, published: str | None = None) -> None:
         """Read and verify the newest state, sign it, and begin to accept.
 
-        The last batch must re-derive its frontier; what this object signed earlier must still stand. Raises DamagedLog
-        or Forked, or what the store raises; it is stopped then, and `start` may be tried again.
+        The last batch must re-derive its frontier; what this object signed earlier must still stand, and so must
+        `published`, a checkpoint of this log that was kept elsewhere: a store that was restored from an old backup is
+        refused before it forks. Raises DamagedLog or Forked, Malformed or BadSignature for another log's checkpoint, or
+        what the store raises; it is stopped then, and `start` may be tried again.
         """
         async with self._lock:
             if self._state is SequencerState.CLOSED:
                 raise self._stopped()
             try:
-                await self._load()
+                await self._load(published)
             except Exception as error:
                 self._stop(error)
                 raise
@@ -179,7 +181,10 @@ class Sequencer(Generic[SubmissionT]):
             return self._checkpoint
         waiter: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self._waiters.append((size, waiter))
-        return await waiter
+        try:
+            return await waiter
+        finally:  # one who gives up on an idle log leaves nothing behind
+            self._waiters = [(wanted, other) for wanted, other in self._waiters if other is not waiter]
 
     async def catch_up(self) -> int:
         """Read what other writers appended, sign the newest state and return its size.
@@ -323,7 +328,9 @@ class Sequencer(Generic[SubmissionT]):
 
     # The tip: loading it, moving it forward, signing it.
 
-    async def _load(self) -> None:
+    async def _load(self, published: str | None) -> None:
+        if published is not None:
+            await check_published(self._store, verify_checkpoint(published, [self._signer.key]))
         if self._frontier is None:
             self._sign(await load_frontier(self._store))
         else:

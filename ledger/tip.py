@@ -1,8 +1,9 @@
 """Reading the newest state of a log from stored bytes, verified: used at the start, after a fault, and to catch up."""
 
 from ledger.batch import Batch, check_extends
+from ledger.checkpoint import Checkpoint
 from ledger.errors import DamagedLog, Forked, Malformed
-from ledger.merkle import EMPTY_FRONTIER, Frontier
+from ledger.merkle import EMPTY_FRONTIER, Frontier, leaf_hash
 from ledger.ports import LogStore
 
 _RESTORE = "Run the audit; restore the store from a backup that passes it."
@@ -54,6 +55,24 @@ async def check_stands(store: LogStore, frontier: Frontier) -> None:
         raise Forked(
             f"the store no longer holds the tree of size {frontier.size} that was signed",
             "Do not serve this store: it lost or replaced signed entries. Restore it from the replica that has them.",
+        )
+
+
+async def check_published(store: LogStore, checkpoint: Checkpoint) -> None:
+    """Raise Forked unless the tree of `checkpoint`, which was published, is what the store holds up to its size."""
+    if checkpoint.size == 0:
+        return
+    found = await store.covering(checkpoint.size - 1)
+    root = None
+    if found is not None:
+        batch = decode_stored(*found)
+        before = await frontier_before(store, batch.start)
+        if checkpoint.size <= batch.end:
+            root = before.extend(leaf_hash(entry) for entry in batch.entries[: checkpoint.size - batch.start]).root
+    if root != checkpoint.root:
+        raise Forked(
+            f"the store does not hold the tree of size {checkpoint.size} that was published",
+            "Do not serve this store: it lost or replaced published entries. Restore it from a replica that has them.",
         )
 
 

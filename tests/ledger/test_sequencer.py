@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from ledger.batch import Batch, next_batch
 from ledger.checkpoint import Checkpoint, verify_checkpoint
-from ledger.errors import DamagedLog, Forked, Malformed, Stopped
+from ledger.errors import BadSignature, DamagedLog, Forked, Malformed, Stopped
 from ledger.merkle import EMPTY_FRONTIER, EMPTY_ROOT, leaf_hash, root_of
 from ledger.note import NoteSigner
 from ledger.ports import Outcome
@@ -21,6 +21,7 @@ from tests.ledger.stores import DictStore, FaultyStore, Unavailable
 
 SIGNER = NoteSigner("ledger.example/notary", Ed25519PrivateKey.from_private_bytes(bytes(range(32))))
 NOW = 1_700_000_000
+BODY_OF_ONE = Checkpoint(origin=SIGNER.name, size=1, root=leaf_hash(b"not a")).body
 LONG = 3600.0
 """A window that no test waits for: the batch becomes full, or the sequencer is closed."""
 
@@ -388,6 +389,45 @@ async def test_a_frontier_that_changed_in_memory_is_not_extended() -> None:
         with pytest.raises(Stopped, match="last signed root"):
             await sequencer.submit(b"b")
     assert list(store.batches) == [0]
+
+
+async def test_a_store_restored_from_an_old_backup_is_refused_by_a_published_checkpoint() -> None:
+    store = await filled([b"a", b"b"], [b"c"])
+    async with running(store) as sequencer:
+        published = sequencer.checkpoint
+    for size in range(4):
+        root = root_of(map(leaf_hash, [b"a", b"b", b"c"][:size]))
+        again = new(store)
+        await again.start(published=SIGNER.sign_note(Checkpoint(origin=SIGNER.name, size=size, root=root).body))
+        await again.close()
+    other = new(store)
+    with pytest.raises(BadSignature):
+        await other.start(published=NoteSigner(SIGNER.name, Ed25519PrivateKey.generate()).sign_note(BODY_OF_ONE))
+    with pytest.raises(Forked):
+        await other.start(published=SIGNER.sign_note(BODY_OF_ONE))
+    last = store.batches.pop(2)
+    with pytest.raises(Forked, match="size 3"):
+        await other.start(published=published)
+    with pytest.raises(Stopped):
+        await other.submit(b"d")
+    store.batches.clear()
+    with pytest.raises(Forked):
+        await other.start(published=published)
+    store.batches.update((await filled([b"a", b"b"])).batches)
+    store.batches[2] = last
+    await other.start(published=published)
+    assert (await other.submit(b"d")).index == 3
+    await other.close()
+
+
+async def test_one_who_gives_up_waiting_leaves_nothing_behind() -> None:
+    async with running(DictStore()) as sequencer:
+        waiting = asyncio.create_task(sequencer.wait_for(1))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
+        assert sequencer._waiters == []
 
 
 async def test_a_failing_read_to_catch_up_stops_nothing() -> None:
