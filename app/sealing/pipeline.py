@@ -11,7 +11,9 @@ recorded only after all recorded ones were found equal. The caller keeps its par
 *before* the first byte of it leaves the machine, and never use the keys again after SourceChanged.
 """
 
+import contextlib
 import hashlib
+import mmap
 import queue
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -36,17 +38,20 @@ from app.sealing.x25519 import Recipient
 BLOCK_CHUNKS = 16
 BLOCK_BYTES = BLOCK_CHUNKS * CHUNK_BYTES
 _RING = 8
-_READER_CHUNKS = (4, 6, 8, 10)
-"""How many of a block's 16 chunks the reading thread encrypts when 0, 1, 2 or more blocks wait for the other thread.
+_READER_CHUNKS = (5, 6, 6, 7, 8)
+"""How many of a block's 16 chunks the reading thread encrypts when 0, 1, … 4 or more blocks wait for the other thread.
 
 Six make both threads equally long where SHA-256 runs at 1.8 GB/s and encryption at 3; the length of the queue corrects
 it for other machines and for a core that is busy elsewhere."""
+
+_Buffer = bytearray | mmap.mmap
+_BUFFER_TYPES = (bytearray, mmap.mmap)
 
 
 class Segment:
     """One sealed segment. `data` stays valid until `release()`, which gives its 33.5 MB to the next segment."""
 
-    def __init__(self, index: int, data: memoryview, sha256: bytes, free: "queue.SimpleQueue[bytearray]") -> None:
+    def __init__(self, index: int, data: memoryview, sha256: bytes, free: "queue.SimpleQueue[_Buffer]") -> None:
         self.index = index
         self.data = data
         self.sha256 = sha256
@@ -56,7 +61,7 @@ class Segment:
         """Give the memory back; `data` cannot be read afterwards. Without it the memory is freed with the object."""
         buffer = self.data.obj
         self.data.release()
-        if isinstance(buffer, bytearray):
+        if isinstance(buffer, _BUFFER_TYPES):
             self._free.put(buffer)
 
 
@@ -165,6 +170,16 @@ class ItemSealer:
             yield done
 
 
+def _new_buffer() -> _Buffer:
+    """Memory for one segment; in huge pages where the system has them, which saves a twentieth of the whole time."""
+    if not hasattr(mmap, "MADV_HUGEPAGE"):
+        return bytearray(MAX_SEGMENT_BYTES)
+    buffer = mmap.mmap(-1, MAX_SEGMENT_BYTES)
+    with contextlib.suppress(OSError):  # a kernel built without them
+        buffer.madvise(mmap.MADV_HUGEPAGE)
+    return buffer
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Part:
     """One block: plaintext, the segment's buffer, where the block begins in it, and its place in the file."""
@@ -195,7 +210,7 @@ class _End:
     """The part is the last of its segment."""
 
     index: int
-    buffer: bytearray = field(repr=False)
+    buffer: _Buffer = field(repr=False)
     size: int
 
 
@@ -206,7 +221,7 @@ class _Tail:
         self.parts: queue.SimpleQueue[tuple[_Part, int, _End | None] | None] = queue.SimpleQueue()
         self._done: queue.SimpleQueue[Segment | BaseException] = queue.SimpleQueue()
         self._blocks: queue.SimpleQueue[bytearray | None] = queue.SimpleQueue()
-        self._buffers: queue.SimpleQueue[bytearray] = queue.SimpleQueue()
+        self._buffers: queue.SimpleQueue[_Buffer] = queue.SimpleQueue()
         self._cipher = cipher
         self._thread = threading.Thread(target=self._work, name="seal-tail", daemon=True)
         self._unfinished = 0
@@ -234,13 +249,13 @@ class _Tail:
             raise RuntimeError("the sealing thread ended without an error")
         return block
 
-    def take_buffer(self) -> bytearray:
+    def take_buffer(self) -> _Buffer:
         """Return the memory of a segment: one given back, or new."""
         self._unfinished += 1
         try:
             return self._buffers.get_nowait()
         except queue.Empty:
-            return bytearray(MAX_SEGMENT_BYTES)
+            return _new_buffer()
 
     def finished(self, *, wait: bool) -> Segment | None:
         """Return the next finished segment, or None when there is none (with `wait`: when none is under way)."""
