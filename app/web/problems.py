@@ -29,7 +29,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "too_large": 413,
     "unsupported_media_type": 415,
     "digest_mismatch": 422,
-    "too_busy": 429,
+    "behind": 503,
     "unavailable": 503,
     "stopped": 503,
     "damaged_statement": 500,
@@ -76,7 +76,6 @@ TITLES = {
     413: "Too large",
     415: "Unsupported media type",
     422: "Not acceptable as it is",
-    429: "Too many at once",
     500: "A fault of the service",
     503: "Not available now",
 }

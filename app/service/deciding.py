@@ -1,0 +1,39 @@
+"""The pure rules over stored aggregates: load what they ask for, and ask again."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TypeVar
+
+from app.rules.act import Circumstances
+from app.rules.aggregates import Aggregate, key_of
+from app.rules.decide import Admitted, Refusal, decide
+from app.rules.view import NotLoaded, PartialView, View
+from app.statements.statement import Statement
+
+T = TypeVar("T")
+Load = Callable[[str], Awaitable[Aggregate | None]]
+"""Key → aggregate, or None where there is none."""
+
+
+class Working:
+    """State at one size, with the changes of the entries decided since laid over it."""
+
+    def __init__(self, load: Load) -> None:
+        self._load = load
+        self._loaded: dict[str, Aggregate | None] = {}
+
+    async def decide(self, statement: Statement, circumstances: Circumstances) -> Admitted | Refusal:
+        """Decide a statement; nothing is laid over yet. Raises what loading raises."""
+        return await self.ask(lambda view: decide(view, statement, circumstances))
+
+    async def ask(self, question: Callable[[View], T]) -> T:
+        """Answer a pure question about the state."""
+        while True:
+            try:
+                return question(PartialView(self._loaded))
+            except NotLoaded as missing:
+                self._loaded[missing.key] = await self._load(missing.key)
+
+    def evolve(self, changes: Iterable[Aggregate]) -> None:
+        """Lay changes over the state."""
+        for each in changes:
+            self._loaded[key_of(each)] = each

@@ -1,0 +1,274 @@
+"""State as a projection of the ledger: aggregates, entries by digest, timelines and links, and how far they reach.
+
+`_apply` writes what one batch changes, and the watermark last; it is the only function that writes projections. After a
+crash the batch at the watermark is decided again from the statements and applied again: every write says the same thing
+the second time. Everything here can be dropped and rebuilt.
+
+Records: `aggregate` KEY · `entry` DIGEST → index and topic · `timeline` TOPIC|INDEX20 → digest · `link` FROM|TO ·
+`lock-due` DEPOSIT → until when its segments must be locked · `watermark` it → size and last leaf's time.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, TypeVar
+
+from app.canonical import format_json, parse_json
+from app.errors import AppError
+from app.fields import Int, Parsed, read_record, write_record
+from app.rules.act import Circumstances
+from app.rules.aggregates import Aggregate, key_of
+from app.rules.decide import Admitted, Refusal
+from app.rules.readers import links_of, topic_of
+from app.rules.view import View
+from app.service import aggregates
+from app.service.aggregates import AggregateStore, DamagedProjection
+from app.service.deciding import Working
+from app.service.history import History
+from app.service.statements import StatementStore
+from app.statements.kinds import Access, Deposit
+from app.statements.statement import parse_leaf, parse_statement
+from ledger.batch import Batch
+from storage.errors import AlreadyExists, Conflict
+from storage.ports import RecordStore
+
+T = TypeVar("T")
+Count = Annotated[int, Int()]
+DAY = 86_400
+MEMBERS = "members"
+"""The topic of all private statements about members, beside each member's own."""
+_KINDS = (aggregates.KIND, "entry", "timeline", "link")
+_AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Placed:
+    """Where a statement stands: its ledger index, and the topic that decides who reads it (None: public)."""
+
+    index: Count
+    topic: Annotated[str, Parsed(lambda text, _what: text)] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watermark:
+    """The projections hold the first `size` entries; `time` is the last leaf's. `whole` is false during a rebuild."""
+
+    size: Count
+    time: Count
+    whole: bool
+
+
+class Projections:
+    """The projections of one ledger. `size` is what this process decides on."""
+
+    def __init__(
+        self,
+        records: RecordStore,
+        history: History,
+        statements: StatementStore,
+        *,
+        origin: str,
+        genesis: bytes,
+        retention_days: int,
+    ) -> None:
+        self.size, self.time = 0, 0
+        self._records, self._history, self._statements = records, history, statements
+        self._aggregates = AggregateStore(records)
+        self._origin, self._genesis = origin, genesis
+        self._retention = retention_days * DAY
+        self._moving = asyncio.Lock()  # whoever holds it moves `size`
+
+    # Reading.
+
+    async def placed(self, digest: bytes) -> Placed | None:
+        """Return where the statement of that digest stands, or None."""
+        found = await self._records.get("entry", digest.hex())
+        return None if found is None else _read(Placed, found.data, f"entry {digest.hex()}")
+
+    async def ask(self, question: Callable[[View], T]) -> T:
+        """Answer a reader's pure question on the newest state."""
+        return await Working(self._aggregates.newest).ask(question)
+
+    def working(self) -> Working:
+        """Return the state at exactly `size`, to decide on."""
+        size = self.size
+        return Working(lambda key: self._aggregates.at(key, size))
+
+    async def linked(self, start: str) -> tuple[str, ...]:
+        """Return all names that `start` is linked to, sorted."""
+        found: list[str] = []
+        prefix = after = f"{start}|"
+        while page := await self._records.page("link", prefix=prefix, after=after, limit=1000):
+            found += [each.id.removeprefix(prefix) for each in page]
+            after = page[-1].id
+        return tuple(found)
+
+    async def timeline(self, topic: str, *, after: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        """Return up to `limit` (index, digest) of a topic in ledger order, with index > `after` (-1: all)."""
+        prefix = f"{topic}|"
+        bound = f"{prefix}{after:020}" if after >= 0 else prefix
+        page = await self._records.page("timeline", prefix=prefix, after=bound, limit=limit)
+        return tuple((int(each.id.removeprefix(prefix)), bytes.fromhex(each.data.decode())) for each in page)
+
+    # Moving forward.
+
+    async def load(self) -> None:
+        """Read how far the projections reach; finish a rebuild that was interrupted."""
+        found = await self._records.get("watermark", "it")
+        mark = Watermark(size=0, time=0, whole=True)
+        if found is not None:
+            mark = _read(Watermark, found.data, "the watermark")
+        if not mark.whole:
+            await self._drop()
+            mark = Watermark(size=0, time=0, whole=True)
+        self.size, self.time = mark.size, mark.time
+
+    async def catch_up(self, size: int) -> None:
+        """Apply what stands between here and `size`. Raises DamagedProjection, DamagedLog, what the store raises."""
+        if self.size < size:
+            async with self._moving:
+                await self._catch_up(size)
+
+    async def advance(self, batch: Batch, decided: Sequence[Admitted] | None) -> None:
+        """Apply a batch that stands; `decided` is what its entries changed, where this process just decided them."""
+        async with self._moving:
+            if batch.end > self.size:
+                await self._catch_up(batch.start)
+                await self._apply(batch.start, await self.replay(batch) if decided is None else decided)
+
+    async def _catch_up(self, size: int) -> None:
+        while self.size < size:
+            batch = await self._history.batch_from(self.size)
+            if batch is None:
+                raise DamagedProjection(
+                    f"the projections end at {self.size}, where no batch starts", "Stop the service and rebuild."
+                )
+            await self._apply(batch.start, await self.replay(batch))
+
+    async def replay(self, batch: Batch) -> tuple[Admitted, ...]:
+        """Decide the entries of the batch at `size` again, from the stored statements, on the state before it."""
+        working, admitted = self.working(), []
+        for index, entry in enumerate(batch.entries, batch.start):
+            leaf = parse_leaf(entry)
+            text = await self._statements.read(leaf.digest)
+            if text is None:
+                raise DamagedProjection(
+                    f"the statement {leaf.digest.hex()} of the entry {index} is not in the store", "Run the audit."
+                )
+            statement = parse_statement(text)
+            verdict = await working.decide(
+                statement,
+                Circumstances(
+                    now=leaf.time,
+                    index=index,
+                    origin=self._origin,
+                    genesis=self._genesis,
+                    seen=await self._history.seen(statement.envelope.seen.size, index),
+                ),
+            )
+            if isinstance(verdict, Refusal) or verdict.leaf.encode() != entry:
+                why = verdict.message if isinstance(verdict, Refusal) else f"its leaf should be {verdict.leaf}"
+                raise DamagedProjection(f"the entry {index} does not follow from the ones before: {why}", "Audit.")
+            working.evolve(verdict.changes)
+            admitted.append(verdict)
+        return tuple(admitted)
+
+    async def _apply(self, start: int, admitted: Sequence[Admitted]) -> None:
+        """Write what the entries from `start` on changed, then the watermark. Again and again, with one result."""
+        if start != self.size:
+            raise DamagedProjection(f"a batch from {start} cannot be applied at {self.size}", "Run the audit.")
+        end = start + len(admitted)
+        changed: dict[str, Aggregate] = {key_of(each): each for one in admitted for each in one.changes}
+        writes: list[Callable[[], Awaitable[None]]] = [
+            partial(self._aggregates.write, each, end) for each in changed.values()
+        ]
+        for index, one in enumerate(admitted, start):
+            writes += [partial(self._once, *record) for record in self._records_of(index, one)]
+        await _all(writes)
+        time = parse_leaf(admitted[-1].leaf).time
+        await self._mark(Watermark(size=end, time=time, whole=True))
+        self.size, self.time = end, time
+
+    async def rebuild(self, size: int) -> None:
+        """Drop everything and make it again from the first `size` entries. No other process may run meanwhile."""
+        await self._mark(Watermark(size=0, time=0, whole=False), back=True)
+        await self._drop()
+        self.size, self.time = 0, 0
+        await self.catch_up(size)
+
+    # What one entry writes beside its aggregates: (kind, id, data), each written once.
+
+    def _records_of(self, index: int, one: Admitted) -> list[tuple[str, str, bytes]]:
+        statement, topic = one.statement, topic_of(one)
+        digest = statement.digest.hex()
+        placed = _write(Placed(index=index, topic=topic))
+        made = [("entry", digest, placed)]
+        for each in [topic, MEMBERS if topic and topic.startswith("member/") else None]:
+            if each is not None:
+                made.append(("timeline", f"{each}|{index:020}", digest.encode()))
+        links = list(links_of(one))
+        note = getattr(statement.claims, "note", None)
+        if note is not None and topic is not None:
+            links.append((f"note/{note.hex()}", topic))
+        if isinstance(statement.claims, Access):
+            claims = statement.claims
+            links.append((f"access/{claims.request.hex()}", digest))
+            links.append((f"served/{claims.deposit_id.hex()}", claims.recipient))
+        made += [("link", f"{a}|{b}", b"") for a, b in links]
+        if isinstance(statement.claims, Deposit):
+            until = parse_leaf(one.leaf).time + self._retention
+            made.append(("lock-due", statement.claims.deposit_id.hex(), str(until).encode()))
+        return made
+
+    async def _once(self, kind: str, id: str, data: bytes) -> None:
+        with suppress(AlreadyExists):  # applied before
+            await self._records.insert(kind, id, data)
+
+    async def _mark(self, mark: Watermark, *, back: bool = False) -> None:
+        while True:
+            found = await self._records.get("watermark", "it")
+            try:
+                if found is None:
+                    await self._records.insert("watermark", "it", _write(mark))
+                elif back or _read(Watermark, found.data, "the watermark").size < mark.size:
+                    await self._records.replace("watermark", "it", _write(mark), revision=found.revision)
+                return
+            except (AlreadyExists, Conflict):
+                continue
+
+    async def _drop(self) -> None:
+        for kind in _KINDS:
+            while page := await self._records.page(kind, limit=1000):
+                await _all([partial(self._records.delete, kind, each.id, revision=each.revision) for each in page])
+        found = await self._records.get("watermark", "it")
+        if found is not None:
+            await self._records.delete("watermark", "it", revision=found.revision)
+
+
+async def _all(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:
+    """Run the calls, some at once: a store with group commit takes them together."""
+    waiting = iter(calls)
+
+    async def work() -> None:
+        for call in waiting:
+            await call()
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_AT_ONCE, len(calls))):
+                group.create_task(work())
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+
+
+def _read(of: type[T], data: bytes, what: str) -> T:
+    try:
+        return read_record(of, parse_json(data, what=what, max_bytes=1024), what)
+    except AppError as error:
+        raise DamagedProjection(error.message, "Stop the service and rebuild.") from error
+
+
+def _write(record: object) -> bytes:
+    return format_json(write_record(record)).encode()

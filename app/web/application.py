@@ -1,0 +1,88 @@
+"""The aiohttp application: routes, one place for errors, security headers, the access log; and the server around it."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+
+from aiohttp import web
+
+from app.service.registry import Registry
+from app.web.keys import REGISTRY
+from app.web.openapi import describe
+from app.web.problems import answer, problem_of
+from app.web.routes import ROUTES
+
+log = logging.getLogger("muniment.access")
+MAX_LINE = 8190
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "X-Frame-Options": "DENY",
+    "Server": "muniment",
+}
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def make_application(registry: Registry) -> web.Application:
+    """Return the application for a registry; it starts and closes the registry with itself."""
+    application = web.Application(middlewares=[_guard], client_max_size=0)
+    application[REGISTRY] = registry
+    for route in ROUTES:
+        application.router.add_route(route.method, route.pattern, route.handler)
+    application.router.add_route("GET", "/openapi.json", describe)
+    application.cleanup_ctx.append(_life)
+    application.on_response_prepare.append(_headers)
+    return application
+
+
+async def serve(
+    registry: Registry, host: str, port: int, *, shutdown_seconds: float = 30
+) -> tuple[web.AppRunner, str, int]:
+    """Start a server; return its runner (clean it up to stop), the host and the port that it listens on."""
+    runner = web.AppRunner(
+        make_application(registry),
+        access_log=None,  # the path of a request may name what nobody needs to know: see `_guard`
+        shutdown_timeout=shutdown_seconds,
+        max_line_size=MAX_LINE,
+        max_field_size=MAX_LINE,
+        handler_cancellation=False,  # a posted statement is settled even when its sender has gone
+    )
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, host, port, backlog=1024).start()
+    except BaseException:
+        await runner.cleanup()
+        raise
+    address = runner.addresses[0]
+    return runner, str(address[0]), int(address[1])
+
+
+async def _life(application: web.Application) -> AsyncIterator[None]:
+    registry = application[REGISTRY]
+    await registry.start()
+    yield
+    await registry.close()
+
+
+async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
+    response.headers.update(HEADERS)
+
+
+@web.middleware
+async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """Answer every error as a problem, and log method, route and status: never a body, a token or a query."""
+    began = time.monotonic()
+    resource = request.match_info.route.resource
+    what = f"{request.method} {resource.canonical if resource is not None else '(no route)'}"
+    try:
+        response = await handler(request)
+    except (asyncio.CancelledError, ConnectionError):
+        raise
+    except Exception as error:
+        response = answer(problem_of(error, what))
+    log.info("%s %d %.1f ms", what, response.status, 1000 * (time.monotonic() - began))
+    return response
