@@ -128,9 +128,11 @@ class Judge:
             docket = examine(state.view, state.me.id, request)
             document = document_hash(paper)
             check_document(docket, document)
-            if (docket.index, False) in docket.decided:
-                raise Refused("you refused this request before", "A decision stands.", code="already_decided")
             made = self._kept.grant(request)
+            decided = dict(docket.decided).get(docket.index)
+            if decided is False or (decided is True and made is None):
+                how = "granted" if decided else "refused"
+                raise Refused(f"you {how} this request before", "A decision stands.", code="already_decided")
             if made is None:
                 made = GrantMade(request=request, document=document, contribution=self._contribution(state, docket))
                 self._kept.put_grant(made)

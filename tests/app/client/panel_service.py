@@ -104,7 +104,7 @@ class PanelService(WorldService):
             return self.problem(500, "lost")
         before = list(self.world.entries)
         answer = super().post(text)
-        if kind == self.hidden_after:
+        if kind == self.hidden_after and answer.status == 201:
             self.entries = before
         return self.problem(500, "lost") if kind in self.unanswered else answer
 
