@@ -18,8 +18,7 @@ from app.panels.making.request import make_request
 from app.panels.request import begin_release
 from app.panels.session import verify_session
 from app.rules.act import Circumstances, SeenFacts
-from app.rules.decide import Admitted, Refusal
-from app.rules.decide import decide as decide_rule
+from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.replay import Entry
 from app.rules.view import WholeView
 from app.statements.kinds import (
@@ -75,6 +74,7 @@ class World:
     view: WholeView = field(default_factory=WholeView)
     count: int = 0
     genesis: Statement | None = None
+    law: Law = decide
 
     def signer(self, name: str) -> Signer:
         return self.signers.setdefault(name, Signer(seed(name)))
@@ -119,7 +119,7 @@ class World:
             genesis=self.genesis.digest,
             seen=self.facts(statement.envelope.seen.size, index),
         )
-        verdict = decide_rule(self.view, statement, circumstances)
+        verdict = self.law(self.view, statement, circumstances)
         if isinstance(verdict, Admitted):
             self.view.evolve(verdict.changes)
             self.entries.append(Entry(index=index, leaf=verdict.leaf, statement=statement.text))
