@@ -160,9 +160,9 @@ class World:
         return case_id
 
 
-def founded(m: int = 2, keys: int = 3) -> World:
+def founded(m: int = 2, keys: int = 3, now: int = START) -> World:
     """A registry that holds its genesis alone."""
-    world = World(m=m)
+    world = World(m=m, now=now)
     claims = Genesis(
         origin=ORIGIN,
         log=world.signer("log").public,

@@ -1,0 +1,74 @@
+"""`muniment serve`: run a registry until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from argparse import ArgumentParser, Namespace
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from app.config import FILE_NAME, Settings, load_settings, parse_listen
+from app.errors import BadInput
+
+
+def add(commands: Any) -> None:
+    """Add the command to the parser."""
+    parser: ArgumentParser = commands.add_parser(
+        "serve", help="run a registry", description="Run the registry in DIR until SIGTERM."
+    )
+    add_place(parser)
+    parser.add_argument("--listen", metavar="HOST:PORT", help="listen there instead; port 0 takes a free one")
+    parser.set_defaults(run=run)
+
+
+def add_place(parser: ArgumentParser) -> None:
+    """Add --dir and --config, of which one must be given."""
+    place = parser.add_mutually_exclusive_group(required=True)
+    place.add_argument("--dir", type=Path, metavar="DIR", help=f"the registry's folder, with its {FILE_NAME}")
+    place.add_argument("--config", type=Path, metavar="FILE", help="the registry's configuration")
+
+
+def settings_of(args: Namespace) -> Settings:
+    """Return the settings that --dir or --config name, with the variables laid over them. Raises BadInput."""
+    file: Path = args.config if args.config is not None else args.dir / FILE_NAME
+    return load_settings(file, os.environ)
+
+
+def run(args: Namespace) -> int:
+    """Serve; return 0 after an orderly end."""
+    settings = settings_of(args)
+    if args.listen is not None:
+        host, port = parse_listen(args.listen)
+        settings = replace(settings, host=host, port=port)
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    asyncio.run(_serve(settings))
+    return 0
+
+
+async def _serve(settings: Settings) -> None:
+    from app.web.application import serve  # noqa: PLC0415 - other commands start without the server
+    from app.wiring import build  # noqa: PLC0415
+
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with build(settings) as registry:
+        try:
+            runner, host, port = await serve(
+                registry, settings.host, settings.port, shutdown_seconds=settings.shutdown_seconds
+            )
+        except OSError as error:
+            raise BadInput(
+                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
+                "Stop what listens there, or choose another --listen.",
+                code="cannot_listen",
+            ) from error
+        try:
+            shown = f"[{host}]" if ":" in host else host
+            print(f"listening on http://{shown}:{port}", flush=True)
+            await stop.wait()
+        finally:
+            await runner.cleanup()

@@ -1,0 +1,79 @@
+"""The one place where parts meet: store adapters by URL, keys from files, the system's clock."""
+
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from app.config import Settings
+from app.errors import BadInput
+from app.service.audit import Audit
+from app.service.keyfiles import load_seed
+from app.service.registry import Registry, Terms
+from storage.files import FileBlobStore
+from storage.memory import MemoryBlobStore, MemoryRecordStore
+from storage.ports import BlobStore, RecordStore
+from storage.sqlite import SqliteRecordStore
+from storage.urls import FilesPlace, SqlitePlace, parse_blob_place, parse_record_place
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stores:
+    """Both stores of a registry."""
+
+    records: RecordStore
+    blobs: BlobStore
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Stores]:
+    """Open both stores until the block ends. With `must_exist` nothing is made where nothing is (BadInput)."""
+    record_place, blob_place = parse_record_place(settings.records), parse_blob_place(settings.blobs)
+    async with AsyncExitStack() as stack:
+        records: RecordStore
+        if isinstance(record_place, SqlitePlace):
+            if must_exist and not Path(record_place.path).exists():
+                raise BadInput(f"there is no {record_place.path}", "Name the registry's folder.", code="no_store")
+            records = await SqliteRecordStore.open(record_place.path)
+        else:
+            records = MemoryRecordStore()
+        stack.push_async_callback(records.close)
+        blobs: BlobStore
+        if isinstance(blob_place, FilesPlace):
+            if must_exist and not Path(blob_place.path).exists():
+                raise BadInput(f"there is no {blob_place.path}", "Name the registry's folder.", code="no_store")
+            blobs = await FileBlobStore.open(blob_place.path, clock=now)
+        else:
+            blobs = MemoryBlobStore(clock=now)
+        stack.push_async_callback(blobs.close)
+        yield Stores(records=records, blobs=blobs)
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[Registry]:
+    """Build a registry on its stores until the block ends; its HTTP application starts and closes it."""
+    terms = Terms(
+        origin=settings.origin,
+        genesis=settings.genesis,
+        log_seed=load_seed(settings.log_key),
+        service_seed=load_seed(settings.service_key),
+        provisional_lock_days=settings.provisional_lock_days,
+        retention_days=settings.retention_days,
+        checkpoint_seconds=settings.checkpoint_seconds,
+        batch_seconds=settings.batch_milliseconds / 1000,
+    )
+    async with open_stores(settings) as stores:
+        yield Registry(terms, stores.records, stores.blobs, now)
+
+
+@asynccontextmanager
+async def build_audit(settings: Settings) -> AsyncIterator[Audit]:
+    """Build an audit over the stores until the block ends; it changes nothing and needs no key."""
+    async with open_stores(settings, must_exist=True) as stores:
+        yield Audit(stores.records, stores.blobs, origin=settings.origin, genesis=settings.genesis)
+
+
+def now() -> int:
+    """Unix seconds."""
+    return int(time.time())
