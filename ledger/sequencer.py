@@ -15,18 +15,20 @@ The rules, each with a row in the fault table of the tests:
 import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 from math import inf
 from typing import Generic, TypeVar
 
-from ledger.batch import Batch, check_extends, how_many_fit, next_batch
+from ledger.batch import Batch, check_extends, next_batch
 from ledger.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from ledger.errors import DamagedLog, LedgerError, Malformed, Stopped
 from ledger.merkle import EMPTY_FRONTIER, Frontier
 from ledger.note import NoteSigner
-from ledger.ports import Assembly, Entry, Known, LogStore, Outcome
+from ledger.plan import Committed, Plan, Waiting, plan_batch
+from ledger.ports import Assembly, LogStore
 from ledger.tip import check_published, check_stands, decode_stored, load_frontier, read_next
+
+__all__ = ["MAX_ATTEMPTS", "Committed", "Sequencer", "SequencerState"]
 
 SubmissionT = TypeVar("SubmissionT")
 
@@ -41,41 +43,6 @@ class SequencerState(StrEnum):
     RUNNING = "running"
     STOPPED = "stopped"
     CLOSED = "closed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """An entry that stands: its index, its bytes, and a signed size that covers it."""
-
-    index: int
-    entry: bytes
-    size: int
-
-
-@dataclass(slots=True, kw_only=True)
-class _Waiting(Generic[SubmissionT]):
-    value: SubmissionT
-    arrived: float  # the event loop's clock
-    future: asyncio.Future[Committed]
-
-    def succeed(self, committed: Committed) -> None:
-        if not self.future.done():  # its submitter may have given up; the entry stands all the same
-            self.future.set_result(committed)
-
-    def fail(self, error: Exception) -> None:
-        if not self.future.done():
-            self.future.set_exception(error)
-
-
-@dataclass(slots=True, kw_only=True)
-class _Plan(Generic[SubmissionT]):
-    """A decided batch: what to append, for whom, and what was decided of the others."""
-
-    entries: list[bytes] = field(default_factory=list)
-    accepted: list[tuple[int, _Waiting[SubmissionT]]] = field(default_factory=list)
-    known: list[tuple[int, _Waiting[SubmissionT]]] = field(default_factory=list)
-    refused: list[tuple[Exception, _Waiting[SubmissionT]]] = field(default_factory=list)
-    left_over: list[_Waiting[SubmissionT]] = field(default_factory=list)
 
 
 class Sequencer(Generic[SubmissionT]):
@@ -105,7 +72,7 @@ class Sequencer(Generic[SubmissionT]):
         self._signed: Checkpoint | None = None
         self._checkpoint = ""
         # Owned by the event loop's single thread.
-        self._queue: deque[_Waiting[SubmissionT]] = deque()
+        self._queue: deque[Waiting[SubmissionT]] = deque()
         self._wake, self._full = asyncio.Event(), asyncio.Event()
         self._waiters: list[tuple[int, asyncio.Future[str]]] = []
         self._worker: asyncio.Task[None] | None = None
@@ -166,7 +133,7 @@ class Sequencer(Generic[SubmissionT]):
         if self._state is not SequencerState.RUNNING:
             raise self._stopped()
         loop = asyncio.get_running_loop()
-        waiting = _Waiting(value=submission, arrived=loop.time(), future=loop.create_future())
+        waiting = Waiting(value=submission, arrived=loop.time(), future=loop.create_future())
         self._queue.append(waiting)
         self._wake.set()
         if len(self._queue) >= self._max_batch:
@@ -239,14 +206,14 @@ class Sequencer(Generic[SubmissionT]):
                 pass
 
     async def _run_batch(self) -> None:
-        taken: list[_Waiting[SubmissionT]] = []
+        taken: list[Waiting[SubmissionT]] = []
         while self._queue and len(taken) < self._max_batch:
             waiting = self._queue.popleft()
             if not waiting.future.done():  # cancelled before it was taken
                 taken.append(waiting)
         if not taken:
             return
-        left_over: list[_Waiting[SubmissionT]] = []
+        left_over: list[Waiting[SubmissionT]] = []
         try:
             async with self._lock:
                 left_over = await self._commit(taken)
@@ -262,14 +229,14 @@ class Sequencer(Generic[SubmissionT]):
         if self._state is SequencerState.STOPPED:
             self._fail_all()
 
-    async def _commit(self, taken: list[_Waiting[SubmissionT]]) -> list[_Waiting[SubmissionT]]:
+    async def _commit(self, taken: list[Waiting[SubmissionT]]) -> list[Waiting[SubmissionT]]:
         """Decide, insert, read back, sign. Returns those that did not fit in. What it raises stops the sequencer."""
         attempts = 0
         while True:
             frontier = self._tip()
             try:
                 outcomes = await self._assembly.decide(frontier.size, [one.value for one in taken], self._clock())
-                plan = _plan(frontier.size, taken, outcomes)
+                plan = plan_batch(frontier.size, taken, outcomes)
                 batch = next_batch(frontier, plan.entries) if plan.entries else None
             except Exception as error:
                 for waiting in taken:
@@ -305,7 +272,7 @@ class Sequencer(Generic[SubmissionT]):
         check_extends(self._tip(), stored)
         return stored
 
-    async def _settle(self, plan: _Plan[SubmissionT], batch: Batch | None) -> None:
+    async def _settle(self, plan: Plan[SubmissionT], batch: Batch | None) -> None:
         size = self._tip().size
         for index, waiting in plan.accepted:
             assert batch is not None  # noqa: S101 - a plan that accepts has entries
@@ -388,23 +355,3 @@ class Sequencer(Generic[SubmissionT]):
             f"the log of {self.origin} accepts nothing now ({self._reason})",
             "What was submitted may or may not stand. Submit the same again when the service is ready.",
         )
-
-
-def _plan(size: int, taken: Sequence[_Waiting[SubmissionT]], outcomes: Sequence[Outcome]) -> _Plan[SubmissionT]:
-    """Sort the outcomes; what comes after the last entry that fits is left over, to be decided again."""
-    if len(outcomes) != len(taken):
-        raise Malformed(f"{len(outcomes)} outcomes were decided for {len(taken)} submissions")
-    fit = how_many_fit([outcome.data for outcome in outcomes if isinstance(outcome, Entry)])
-    plan: _Plan[SubmissionT] = _Plan()
-    for place, (waiting, outcome) in enumerate(zip(taken, outcomes, strict=True)):
-        if isinstance(outcome, Entry):
-            if len(plan.entries) == fit:
-                plan.left_over = list(taken[place:])
-                break
-            plan.accepted.append((size + len(plan.entries), waiting))
-            plan.entries.append(outcome.data)
-        elif isinstance(outcome, Known):
-            plan.known.append((outcome.index, waiting))
-        else:
-            plan.refused.append((outcome, waiting))
-    return plan

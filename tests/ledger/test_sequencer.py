@@ -1,6 +1,7 @@
 """The sequencer's rules: batching, order, idempotence, cancellation, closing, and several writers on one store."""
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -12,10 +13,11 @@ from hypothesis import strategies as st
 from ledger.batch import Batch, next_batch
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.errors import BadSignature, DamagedLog, Forked, Malformed, Stopped
-from ledger.merkle import EMPTY_FRONTIER, EMPTY_ROOT, leaf_hash, root_of
+from ledger.merkle import EMPTY_FRONTIER, EMPTY_ROOT, Frontier, leaf_hash, root_of
 from ledger.note import NoteSigner
+from ledger.plan import Committed
 from ledger.ports import Outcome
-from ledger.sequencer import Committed, Sequencer, SequencerState
+from ledger.sequencer import Sequencer, SequencerState
 from tests.ledger.rules import Refused, UniqueWords
 from tests.ledger.stores import DictStore, FaultyStore, Unavailable
 
@@ -428,6 +430,19 @@ async def test_one_who_gives_up_waiting_leaves_nothing_behind() -> None:
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert sequencer._waiters == []
+
+
+async def test_a_wrongly_computed_tree_is_not_signed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A memory that flips a bit after hashing: the stored bytes are hashed again before they are signed."""
+
+    def miscomputed(frontier: Frontier, entries: Sequence[bytes]) -> Batch:
+        return dataclasses.replace(next_batch(frontier, [*entries[:-1], b"flipped"]), entries=tuple(entries))
+
+    async with running(DictStore()) as sequencer:
+        monkeypatch.setattr("ledger.sequencer.next_batch", miscomputed)
+        with pytest.raises(Stopped, match="do not re-derive"):
+            await sequencer.submit(b"a")
+        assert sequencer.size == 0
 
 
 async def test_a_failing_read_to_catch_up_stops_nothing() -> None:

@@ -20,7 +20,8 @@ from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.errors import Stopped
 from ledger.merkle import EMPTY_FRONTIER, leaf_hash, root_of
 from ledger.note import NoteSigner
-from ledger.sequencer import Committed, Sequencer, SequencerState
+from ledger.plan import Committed
+from ledger.sequencer import Sequencer, SequencerState
 from tests.ledger.rules import UniqueWords
 from tests.ledger.stores import DictStore, FaultyStore, Unavailable
 
