@@ -16,7 +16,6 @@ from ledger.tiles import MAX_ENTRY_BYTES, decode_entries, encode_entry
 
 MAGIC = b"muniment-batch/v1\n"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
-MAX_ENTRIES = 2**32 - 1
 
 _START_AT = len(MAGIC)
 _COUNT_AT = _START_AT + 8

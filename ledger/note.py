@@ -23,7 +23,6 @@ MAX_SIGNATURES = 100
 MAX_NOTE_BYTES = 1_000_000
 
 _DASH = "— "  # U+2014 and a space
-_HEX_ID_CHARS = 2 * KEY_ID_BYTES
 
 
 class KeyType(IntEnum):
