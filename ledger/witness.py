@@ -97,6 +97,10 @@ class Decision:
     """With 200: the checkpoint with its log's and this witness's lines. It takes the place of `seen`."""
     evidence: str | None = None
     """Why a request that the log did sign cannot be right; keep the request and `seen`. None where nothing is odd."""
+    conclusive: bool = False
+    """The evidence is two roots of one size, both signed: proof of a fork, whoever sent it. Else the proof that came
+    with the checkpoint failed, which anyone who passes a checkpoint on can bring about.
+    """
     origin: str | None = None
     """The log, once it is known to be one of ours."""
 
@@ -139,12 +143,19 @@ def decide(
             body=f"{last_size}\n",
             content_type=SIZE_TYPE,
             evidence=_two_roots(last_size) if two_roots else None,
+            conclusive=two_roots,
             origin=checkpoint.origin,
         )
     try:
         _check_extends(last, checkpoint, request.proof)  # 6
     except BadProof as error:
-        return _refusal(Status.BAD_PROOF, error.message, origin=checkpoint.origin, evidence=error.message)
+        return Decision(
+            status=Status.BAD_PROOF,
+            body=error.message + "\n",
+            evidence=error.message,
+            conclusive=last is not None and checkpoint.size == last.size and checkpoint.root != last.root,
+            origin=checkpoint.origin,
+        )
     lines = [cosigner.cosign(checkpoint, now) for cosigner in cosigners]  # 7
     return Decision(
         status=Status.COSIGNED,
@@ -185,5 +196,5 @@ def _two_roots(size: int) -> str:
     return f"two different roots of size {size}"
 
 
-def _refusal(status: Status, text: str, *, origin: str | None = None, evidence: str | None = None) -> Decision:
-    return Decision(status=status, body=text + "\n", origin=origin, evidence=evidence)
+def _refusal(status: Status, text: str, *, origin: str | None = None) -> Decision:
+    return Decision(status=status, body=text + "\n", origin=origin)

@@ -139,16 +139,19 @@ def test_422_for_a_fork_and_it_is_evidence() -> None:
     decision = ask(seen_at(7), request(7, 9, FORK))
     assert (decision.status, decision.cosigned) == (422, None)
     assert decision.evidence is not None
+    assert not decision.conclusive, "anyone can send a good checkpoint with a bad proof"
 
 
 def test_422_for_one_size_with_two_roots_and_it_is_evidence() -> None:
     decision = ask(seen_at(7), request(7, 7, FORK))
     assert (decision.status, decision.evidence) == (422, "two different roots of size 7")
+    assert decision.conclusive
 
 
 def test_a_fork_of_the_same_size_is_evidence_even_with_another_old_size() -> None:
     decision = ask(seen_at(7), request(3, 7, FORK))
     assert (decision.status, decision.evidence) == (409, "two different roots of size 7")
+    assert decision.conclusive
 
 
 def test_422_for_proofs_that_should_be_empty_or_are_incomplete() -> None:
