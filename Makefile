@@ -7,6 +7,7 @@ JUDGES ?= 5
 THRESHOLD ?= 3
 DIR ?= demo-registry
 FILE ?=
+UPGRADE ?= --upgrade
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test check vectors bench lock clean
@@ -39,9 +40,9 @@ vectors: $(READY) ## the threshold vector suite on another file: FILE=PATH
 bench: $(READY) ## measurements, as ratios in one run
 	$(BIN)/python -m ops.bench
 
-lock: ## write ops/requirements.lock anew (needs uv)
+lock: ## write ops/requirements.lock anew (needs uv; UPGRADE= keeps what is pinned)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet --upgrade -o ops/requirements.lock
+	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(UPGRADE) -o ops/requirements.lock
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) demo-registry .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist

@@ -1,12 +1,15 @@
 """Where a store lies, as a URL and as a typed place.
 
-    file:///abs/path      a folder of write-once files (blobs)
-    sqlite:///abs/path    one SQLite file (records)
-    memory:               nothing on disk; gone with the process (both, for tests)
+    file:///abs/path                             a folder of write-once files (blobs)
+    s3+https://host[:port]/bucket[?region=R]     a bucket with object lock; s3+http:// without TLS (blobs)
+    sqlite:///abs/path                           one SQLite file (records)
+    mongodb://host[:port][,…]/database[?…]       a replica set; mongodb+motor:// through Motor (records)
+    memory:                                      nothing on disk; gone with the process (both, for tests)
 
 A place has exactly one spelling: a text is parsed, written again, and refused when the two differ (RFC 3986: path
-characters outside the unreserved set and "!$&'()*+,;=:@" are percent-encoded UTF-8, in upper-case hex). Messages never
-repeat the text of an unknown URL: it may hold a password.
+characters outside the unreserved set and "!$&'()*+,;=:@" are percent-encoded UTF-8, in upper-case hex). No place holds
+a password: credentials come from the environment (`storage.credentials`), and messages never repeat the text of a
+URL that may hold one.
 """
 
 import re
@@ -14,8 +17,12 @@ from dataclasses import dataclass
 from urllib.parse import quote, unquote_to_bytes
 
 from storage.errors import BadName
+from storage.hosts import MongoPlace, S3Place, parse_mongo_place, parse_s3_place
 
-SUPPORTED = "file:///abs/path (blobs), sqlite:///abs/path (records), memory: (both, for tests)"
+SUPPORTED = (
+    "file:///abs/path or s3+https://host/bucket (blobs), sqlite:///abs/path or mongodb://host/database (records),"
+    " memory: (both, for tests)"
+)
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]{0,31}):")
 _PATH_SAFE = "/!$&'()*+,;=:@"
@@ -52,7 +59,9 @@ class MemoryPlace:
         return "memory:"
 
 
-Place = FilesPlace | SqlitePlace | MemoryPlace
+BlobPlace = FilesPlace | S3Place | MemoryPlace
+RecordPlace = SqlitePlace | MongoPlace | MemoryPlace
+Place = BlobPlace | RecordPlace
 
 
 def parse_place(url: str) -> Place:
@@ -67,23 +76,31 @@ def parse_place(url: str) -> Place:
         return FilesPlace(path=_parse_path(url, scheme))
     if scheme == "sqlite":
         return SqlitePlace(path=_parse_path(url, scheme))
+    if scheme in ("s3+http", "s3+https"):
+        return parse_s3_place(url)
+    if scheme in ("mongodb", "mongodb+motor"):
+        return parse_mongo_place(url)
     what = f"this release has no store for {scheme}:" if scheme else "this is not the URL of a store"
     raise BadName(what, f"Supported are {SUPPORTED}.")
 
 
-def parse_blob_place(url: str) -> FilesPlace | MemoryPlace:
+def parse_blob_place(url: str) -> BlobPlace:
     """Like `parse_place`, for a store of blobs."""
     place = parse_place(url)
     if isinstance(place, SqlitePlace):
         raise BadName("sqlite: keeps records, not blobs", "Name a folder: file:///abs/path")
+    if isinstance(place, MongoPlace):
+        raise BadName("mongodb: keeps records, not blobs", "Name a bucket: s3+https://host/bucket")
     return place
 
 
-def parse_record_place(url: str) -> SqlitePlace | MemoryPlace:
+def parse_record_place(url: str) -> RecordPlace:
     """Like `parse_place`, for a store of records."""
     place = parse_place(url)
     if isinstance(place, FilesPlace):
         raise BadName("file: keeps blobs, not records", "Name a file: sqlite:///abs/path")
+    if isinstance(place, S3Place):
+        raise BadName("s3: keeps blobs, not records", "Name a database: mongodb://host/database")
     return place
 
 

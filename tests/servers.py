@@ -1,0 +1,94 @@
+"""Servers of other projects, as processes of their own: an S3 server and one of MongoDB's wire protocol.
+
+Both come from the package index with the `test` extra, so they stand beside the interpreter; only where somebody left
+the extra out do the tests skip (loudly), and in CI they fail.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import IN_CI
+
+S3_USER, S3_SECRET = "muniment-test", "not-a-secret-of-anybody"
+
+
+def program(name: str) -> str:
+    """Return the path of an installed program, or skip; in CI fail."""
+    path = Path(sys.executable).parent / name
+    if not path.exists():
+        said = f"{name} is not beside {sys.executable}: install the test extra from ops/requirements.lock"
+        if IN_CI:
+            pytest.fail(said)
+        pytest.skip(said)
+    return str(path)
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that were free a moment ago, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    for each in sockets:
+        each.bind(("127.0.0.1", 0))
+    ports = [each.getsockname()[1] for each in sockets]
+    for each in sockets:
+        each.close()
+    return ports
+
+
+class Server:
+    """A process that can be killed and started again on the same data and ports."""
+
+    def __init__(self, command: list[str], environ: dict[str, str], log: Path, ready: Callable[[], bool]) -> None:
+        self._command, self._environ, self._log, self._ready = command, environ, log, ready
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with self._log.open("ab") as out:
+            self._process = subprocess.Popen(
+                self._command, env={**os.environ, **self._environ}, stdout=out, stderr=out, cwd=self._log.parent
+            )
+        until = time.monotonic() + 60
+        while not self._ready():
+            assert self._process.poll() is None, self._log.read_text(errors="replace")[-2000:]
+            assert time.monotonic() < until, f"{self._command[0]} is not ready: see {self._log}"
+            time.sleep(0.05)  # another program's start has no event to wait for
+
+    def kill(self) -> None:
+        """SIGKILL: nothing is flushed, no connection is closed properly by the program."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            self._process = None
+
+
+@contextmanager
+def running(server: Server) -> Iterator[Server]:
+    try:
+        server.start()
+        yield server
+    finally:
+        server.kill()
+
+
+def accepts(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def mongo_server(folder: Path, port: int, *options: str) -> Server:
+    """A single-node replica set `secantus` (or a standalone, by option) that keeps its data in `folder`."""
+    config = folder / "secantusd.toml"
+    config.write_text("")  # named, so that no file of this machine is discovered
+    command = [program("secantusd-py"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
+    command += ["--storage-path", str(folder / "data"), "--cache-size", "256M", *options]
+    return Server(command, {}, folder / "server.log", lambda: accepts(port))
