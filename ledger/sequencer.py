@@ -5,7 +5,8 @@ The rules, each with a row in the fault table of the tests:
 1. What arrives within a short window becomes one batch, decided on state at exactly the size that it extends.
 2. The commit is one insert under that size. Whatever the insert says, what stands there is read back, and the root is
    re-derived from those bytes before it is signed. Signing is deterministic: every replica makes the same note.
-3. Something else stands there: another writer was first. Catch up, decide again, try again.
+3. Something else stands there: another writer was first. Catch up, decide again, try again. So too before anybody is
+   refused: a refusal rests on the newest state, as an entry does.
 4. The insert raised: its outcome is unknown. Before any retry the signed tree is looked for and what came after it is
    read, as at the start. Where that fails too, or nothing can be written, the sequencer is *stopped*: it signs and
    accepts nothing until `reload`, which is the same function as `start`, succeeds.
@@ -216,9 +217,12 @@ class Sequencer(Generic[SubmissionT]):
         left_over: list[Waiting[SubmissionT]] = []
         try:
             async with self._lock:
+                if self._state is SequencerState.STOPPED:  # whoever held the lock found out why
+                    raise self._stopped()
                 left_over = await self._commit(taken)
         except BaseException as error:
-            self._stop(error)
+            if self._state is not SequencerState.STOPPED:
+                self._stop(error)
             for waiting in taken:
                 waiting.fail(self._stopped())
             if not isinstance(error, Exception):
@@ -238,10 +242,16 @@ class Sequencer(Generic[SubmissionT]):
                 outcomes = await self._assembly.decide(frontier.size, [one.value for one in taken], self._clock())
                 plan = plan_batch(frontier.size, taken, outcomes)
                 batch = next_batch(frontier, plan.entries) if plan.entries else None
+                # An insert proves that the state was the newest. Where nothing is inserted, a look does, lest somebody
+                # is refused for not knowing what another writer has just appended.
+                newer = batch is None and bool(plan.refused) and await self._store.read(frontier.size) is not None
             except Exception as error:
                 for waiting in taken:
                     waiting.fail(error)  # nothing was written
                 return []
+            if newer:
+                await self._walk()
+                continue
             if batch is None:
                 await self._settle(plan, None)
                 return plan.left_over

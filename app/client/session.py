@@ -26,6 +26,7 @@ from app.client.problems import ServiceRefused
 from app.errors import BadInput, Mismatch, Refused
 from app.rules.act import SeenFacts
 from app.rules.aggregates import KeyHolder, Person
+from app.rules.decide import Law, decide
 from app.rules.replay import Entry, Replay
 from app.rules.view import WholeView
 from app.sealing.header import Rng
@@ -130,9 +131,11 @@ class Client:
         clock: Callable[[], int],
         rng: Rng = os.urandom,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        law: Law = decide,
     ) -> None:
+        """`law` is an argument so that a dishonest registry can be shown to its end; no setting reaches it."""
         self.home, self.keys, self.trust = home, keys, trust
-        self.clock, self.rng = clock, rng
+        self.clock, self.rng, self._law = clock, rng, law
         self.vault = Vault(home, keys, rng)
         self.signer = keys.signer
         self.api = Api(service, origin=trust.origin, signer=self.signer, clock=clock, pause=pause)
@@ -444,7 +447,7 @@ class Client:
         extends = all(entries.get(index) == entry for index, entry in before.items())
         extends = extends and all(index > last for index in entries.keys() - before.keys())
         if self._replay is None or not extends:
-            self._replay = Replay(origin=self.trust.origin, genesis=self.trust.genesis, seen=self._facts)
+            self._replay = Replay(origin=self.trust.origin, genesis=self.trust.genesis, seen=self._facts, law=self._law)
             before = {}
         self._replayed = {}
         replay, self._replay = self._replay, None  # a replay that fails half-way is not used again

@@ -5,7 +5,7 @@ from typing import TypeVar
 
 from app.rules.act import Circumstances
 from app.rules.aggregates import Aggregate, key_of
-from app.rules.decide import Admitted, Refusal, decide
+from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.view import NotLoaded, PartialView, View
 from app.statements.statement import Statement
 
@@ -17,13 +17,13 @@ Load = Callable[[str], Awaitable[Aggregate | None]]
 class Working:
     """State at one size, with the changes of the entries decided since laid over it."""
 
-    def __init__(self, load: Load) -> None:
-        self._load = load
+    def __init__(self, load: Load, law: Law = decide) -> None:
+        self._load, self._law = load, law
         self._loaded: dict[str, Aggregate | None] = {}
 
     async def decide(self, statement: Statement, circumstances: Circumstances) -> Admitted | Refusal:
         """Decide a statement; nothing is laid over yet. Raises what loading raises."""
-        return await self.ask(lambda view: decide(view, statement, circumstances))
+        return await self.ask(lambda view: self._law(view, statement, circumstances))
 
     async def ask(self, question: Callable[[View], T]) -> T:
         """Answer a pure question about the state."""

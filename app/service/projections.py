@@ -20,7 +20,7 @@ from app.errors import AppError
 from app.fields import Int, Parsed, read_record, write_record
 from app.rules.act import Circumstances
 from app.rules.aggregates import Aggregate, key_of
-from app.rules.decide import Admitted, Refusal
+from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.readers import links_of, topic_of
 from app.rules.view import View
 from app.service import aggregates
@@ -72,12 +72,13 @@ class Projections:
         origin: str,
         genesis: bytes,
         retention_days: int,
+        law: Law = decide,
     ) -> None:
         self.size, self.time = 0, 0
         self._records, self._history, self._statements = records, history, statements
         self._aggregates = AggregateStore(records)
         self._origin, self._genesis = origin, genesis
-        self._retention = retention_days * DAY
+        self._retention, self._law = retention_days * DAY, law
         self._moving = asyncio.Lock()  # whoever holds it moves `size`
 
     # Reading.
@@ -94,7 +95,7 @@ class Projections:
     def working(self) -> Working:
         """Return the state at exactly `size`, to decide on."""
         size = self.size
-        return Working(lambda key: self._aggregates.at(key, size))
+        return Working(lambda key: self._aggregates.at(key, size), self._law)
 
     async def linked(self, start: str) -> tuple[str, ...]:
         """Return all names that `start` is linked to, sorted."""

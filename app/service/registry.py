@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.errors import AppError, BadInput
 from app.rules.aggregates import Registry as Founded
+from app.rules.decide import Law, decide
 from app.service.accept import Door
 from app.service.assembly import EvidenceAssembly, Offer
 from app.service.downloads import Downloads
@@ -63,7 +64,9 @@ class Registry:
         records: RecordStore,
         blobs: BlobStore,
         clock: Callable[[], int],
+        law: Law = decide,
     ) -> None:
+        """`law` is an argument so that a dishonest registry can be shown to its end; no setting reaches it."""
         self.terms, self.records, self.blobs, self.clock = terms, records, blobs, clock
         signer = NoteSigner(terms.origin, Ed25519PrivateKey.from_private_bytes(terms.log_seed))
         self.log_key = signer.key
@@ -80,6 +83,7 @@ class Registry:
             origin=terms.origin,
             genesis=terms.genesis,
             retention_days=terms.retention_days,
+            law=law,
         )
         assembly = EvidenceAssembly(self.projections, self.history, origin=terms.origin, genesis=terms.genesis)
         self.sequencer: Sequencer[Offer] = Sequencer(

@@ -309,6 +309,58 @@ async def test_the_loser_of_a_race_is_told_of_the_winners_batch_and_decides_agai
     assert rules.decided_at == [0, 1, 2]
 
 
+async def test_a_refusal_rests_on_the_newest_state() -> None:
+    class AfterAnother(UniqueWords):
+        """Takes "then" only after "first"."""
+
+        async def decide(self, size: int, submissions: Sequence[bytes], now: int) -> Sequence[Outcome]:
+            outcomes = await super().decide(size, submissions, now)
+            late = b"first" not in self.words[:size]
+            return [
+                Refused("too early") if late and word == b"then" else outcome
+                for word, outcome in zip(submissions, outcomes, strict=True)
+            ]
+
+    store = FaultyStore(DictStore())
+    async with running(store, AfterAnother(store)) as here, running(store) as there:
+        with pytest.raises(Refused, match="too early"):
+            await here.submit(b"then")
+        await there.submit(b"first")
+        assert (await here.submit(b"then")).index == 1
+        store.failing_reads = [True]
+        with pytest.raises(Unavailable):  # the newest state cannot be told; nothing was written, so nothing stops
+            await here.submit(b"!no")
+        assert here.state is SequencerState.RUNNING
+
+
+async def test_what_waited_for_one_who_stopped_the_log_is_not_committed() -> None:
+    entered, go = asyncio.Event(), asyncio.Event()
+
+    class Forgetful(UniqueWords):
+        async def applied(self, batch: Batch, accepted: Sequence[tuple[int, bytes]]) -> None:
+            await super().applied(batch, accepted)
+            entered.set()
+            await go.wait()
+            raise Unavailable("projection")
+
+    store = DictStore()
+    sequencer = new(store, Forgetful(store))
+    await sequencer.start()
+    async with running(store) as other:
+        await other.submit(b"a")
+    following = asyncio.create_task(sequencer.catch_up())
+    await entered.wait()
+    submitter = asyncio.create_task(sequencer.submit(b"b"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    go.set()
+    for task in (following, submitter):
+        with pytest.raises(Stopped, match="projection"):
+            await task
+    assert stored(store) == [b"a"]
+    await sequencer.close()
+
+
 # What is wrong in the store is found at the start, and before anything is signed over it.
 
 

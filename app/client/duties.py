@@ -1,0 +1,166 @@
+"""What waits for a judge, and what a ceremony waits for: pure, from the replayed state alone."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from app.panels.states import SessionStatus
+from app.rules.aggregates import Epoch, Panel, Person, Request, Session
+from app.rules.view import WholeView
+
+
+class DutyKind(StrEnum):
+    """What is to be done. `DECIDE` is the judge's own; everything else is routine."""
+
+    CARD = "card"
+    DEAL = "deal"
+    ACK = "ack"
+    DECIDE = "decide"
+    CONTRIBUTE = "contribute"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Duty:
+    """One thing that waits for one judge. `subject` is the proposal, session or request, 32 bytes."""
+
+    kind: DutyKind
+    panel_id: bytes
+    epoch: int
+    subject: bytes
+    index: int
+    """The judge's index: in the roster, among those who deal, or in the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PanelProgress:
+    """How far a panel is. `stage` says what is waited for; `missing` are the members who have not come."""
+
+    panel_id: bytes
+    epoch: int
+    """The certified epoch, 0 before the first."""
+    k: int
+    judges: tuple[str, ...]
+    stage: str
+    session: bytes | None
+    missing: tuple[str, ...]
+
+
+def duties(view: WholeView, member: str) -> tuple[Duty, ...]:
+    """Return what waits for a judge: ceremonies by panel, then releases, each in the order of their ids."""
+    aggregates = [each for _, each in sorted(view.aggregates.items())]
+    found: list[Duty | None] = []
+    for each in aggregates:
+        if isinstance(each, Panel):
+            found.append(_card(each, member))
+            live = view.find(Session, each.live.hex()) if each.live else None
+            if live is not None:
+                found += [_deal(live, member), _ack(live, member)]
+    found += [_release(view, each, member) for each in aggregates if isinstance(each, Request)]
+    return tuple(duty for duty in found if duty is not None)
+
+
+def progress(view: WholeView, panel: Panel) -> PanelProgress:
+    """Return what a panel waits for."""
+    live = view.find(Session, panel.live.hex()) if panel.live else None
+    current = panel.state.current
+    epoch = current.epoch if current is not None else 0
+    judges: tuple[str, ...] = ()
+    k = current.k if current is not None else 0
+    if live is not None:
+        header = live.state.session.header
+        judges, k = live.judges, header.k
+        if live.state.status is SessionStatus.OPEN:
+            came = {live.dealers[deal.dealer - 1] for deal in live.state.deals}
+            stage, missing = "deals", tuple(each for each in live.dealers if each not in came)
+        else:
+            acked = {judge for judge, _ in live.state.acks}
+            stage, missing = "acks", tuple(each for i, each in enumerate(judges, 1) if i not in acked)
+    elif panel.proposal is not None and _awaits_cards(panel):
+        judges, k = panel.proposal.judges, panel.proposal.k
+        given = {each.judge for each in panel.proposal.cards}
+        stage, missing = "cards", tuple(each for each in judges if each not in given)
+    elif panel.proposal is not None:
+        judges, k = panel.proposal.judges, panel.proposal.k
+        stage, missing = "roster, approvals and session", ()
+    else:
+        held = view.find(Epoch, panel.epoch_id.hex()) if panel.epoch_id else None
+        judges = held.judges if held is not None else ()
+        stage, missing = "certified" if held is not None else "a proposal", ()
+    return PanelProgress(
+        panel_id=panel.state.panel_id,
+        epoch=epoch,
+        k=k,
+        judges=judges,
+        stage=stage,
+        session=panel.live,
+        missing=missing,
+    )
+
+
+def names_of(view: WholeView, members: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the names of members, the id where a name is not known."""
+    people = [view.find(Person, each) for each in members]
+    return tuple(person.name if person else id for person, id in zip(people, members, strict=True))
+
+
+def _awaits_cards(panel: Panel) -> bool:
+    proposal = panel.proposal
+    return proposal is not None and len(proposal.cards) < len(proposal.judges)
+
+
+def _card(panel: Panel, member: str) -> Duty | None:
+    proposal = panel.proposal
+    if proposal is None or member not in proposal.judges or any(each.judge == member for each in proposal.cards):
+        return None
+    return Duty(
+        kind=DutyKind.CARD,
+        panel_id=panel.state.panel_id,
+        epoch=proposal.epoch,
+        subject=proposal.digest,
+        index=proposal.judges.index(member) + 1,
+    )
+
+
+def _deal(session: Session, member: str) -> Duty | None:
+    if session.state.status is not SessionStatus.OPEN or member not in session.dealers:
+        return None
+    index = session.dealers.index(member) + 1
+    if index in session.state.session.header.barred or any(deal.dealer == index for deal in session.state.deals):
+        return None
+    return _of_session(DutyKind.DEAL, session, index)
+
+
+def _ack(session: Session, member: str) -> Duty | None:
+    if session.state.status is not SessionStatus.DEALT or member not in session.judges:
+        return None
+    index = session.judges.index(member) + 1
+    if any(judge == index for judge, _ in session.state.acks):
+        return None
+    return _of_session(DutyKind.ACK, session, index)
+
+
+def _of_session(kind: DutyKind, session: Session, index: int) -> Duty:
+    header = session.state.session.header
+    return Duty(kind=kind, panel_id=session.panel_id, epoch=header.epoch, subject=header.session, index=index)
+
+
+def _release(view: WholeView, asked: Request, member: str) -> Duty | None:
+    panel = view.find(Panel, asked.panel_id.hex())
+    epoch = view.find(Epoch, asked.epoch_id.hex())
+    if panel is None or epoch is None or panel.epoch_id != asked.epoch_id or asked.state.ended:
+        return None
+    if member not in epoch.judges:
+        return None
+    index = epoch.judges.index(member) + 1
+    decided = next((each for each in asked.decisions if each.judge == index), None)
+    kind = DutyKind.DECIDE
+    if decided is not None:
+        if decided.contribution is None or asked.state.contribution_of(index) is not None:
+            return None
+        kind = DutyKind.CONTRIBUTE
+    return Duty(
+        kind=kind,
+        panel_id=asked.panel_id,
+        epoch=asked.state.release.record.epoch,
+        subject=bytes.fromhex(asked.id),
+        index=index,
+    )

@@ -1,0 +1,23 @@
+"""To whom words in a case are sealed: its members and the judges of its panels, as the rules let them read."""
+
+from app.client.visit import panel_of
+from app.rules.aggregates import Epoch, Person
+from app.rules.cases import case_of
+from app.rules.view import WholeView
+
+
+def case_members(view: WholeView, case_id: bytes) -> tuple[Person, ...]:
+    """Return who reads a case: opener, presiding judge, parties, the judges of its panels' current epochs."""
+    case = case_of(view, case_id)
+    ids = [case.opened_by, *([case.presiding] if case.presiding else []), *case.parties]
+    for panel_id in case.panels:
+        panel = panel_of(view, panel_id)
+        epoch = view.find(Epoch, panel.epoch_id.hex()) if panel.epoch_id else None
+        ids += epoch.judges if epoch is not None else ()
+    people = [view.find(Person, each) for each in dict.fromkeys(ids)]
+    return tuple(person for person in people if person is not None and person.active)
+
+
+def case_recipients(view: WholeView, case_id: bytes) -> tuple[str, ...]:
+    """Return their age recipients."""
+    return tuple(person.notes for person in case_members(view, case_id))
