@@ -71,9 +71,7 @@ class Source:
             view = view[count:]
 
     def check_end(self) -> None:
-        """Raise SourceChanged unless all was read and the file still looks as it did at the start."""
-        if self._file.read(1):
-            raise self._changed("it became longer")
+        """Raise SourceChanged unless the file still looks as it did at the start."""
         if isinstance(self._file, io.FileIO) and self._look() != self.stat:
             raise self._changed("its size or its time of change is another")
 

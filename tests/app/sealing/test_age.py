@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.errors import AppError, BadInput, Mismatch
+from app.sealing import bech32
 from app.sealing.age import decrypt_bytes, encrypt_bytes
 from app.sealing.bech32 import bech32_decode, bech32_encode
 from app.sealing.header import Stanza, b64_encode, read_header, seal_header
@@ -173,6 +174,19 @@ def test_bech32_round_trip_and_one_wrong_letter(data: bytes, prefix: str) -> Non
     for bad in (wrong, text.upper(), text[:-1], text + "q", "x" + text, text[:-1] + "b", text[:-1] + "é", ""):
         with pytest.raises(BadInput):
             bech32_decode(bad, prefix, "it")
+
+
+def test_bech32_with_bits_left_over_is_refused() -> None:
+    """Checksums are right here; only the padding is not: one byte is two letters with two zero bits at the end."""
+
+    def text(values: list[int]) -> str:
+        check = bech32._polymod([*bech32._expand("age"), *values, 0, 0, 0, 0, 0, 0]) ^ 1
+        return "age1" + "".join(bech32._LETTERS[v] for v in [*values, *(check >> 5 * (5 - i) & 31 for i in range(6))])
+
+    assert bech32_decode(text([31, 28]), "age", "it") == b"\xff"
+    for values in ([31, 29], [31], [31, 28, 0]):
+        with pytest.raises(BadInput, match="left over"):
+            bech32_decode(text(values), "age", "it")
 
 
 def test_key_texts() -> None:

@@ -182,6 +182,17 @@ def test_an_inventory_of_something_else_does_not_match(other: Inventory) -> None
     assert caught.value.code == "inventory_mismatch"
 
 
+def test_equal_items_under_other_salts_do_not_match() -> None:
+    items = GOOD.items
+    other = inventories.make_inventory(
+        deposit_id=DEPOSIT, case_id=CASE, items=items, description="x", origin=None, rng=random.Random(8).randbytes
+    )
+    mixed = dataclasses.replace(GOOD, disclosures=(*other.disclosures[:5], *GOOD.disclosures[5:]))
+    assert parse_inventory(format_inventory(mixed)) == mixed
+    with pytest.raises(Mismatch, match="slots of item 1"):
+        check(mixed)
+
+
 def test_a_size_that_contradicts_the_ciphertext_does_not_match() -> None:
     items = list(MANIFEST.items)
     items[1] = manifest_item(item_length(5), (sha(b"x"),), MANIFEST.items[1].slots)

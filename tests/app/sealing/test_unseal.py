@@ -14,6 +14,7 @@ from app.sealing import unseal
 from app.sealing.age import encrypt_bytes
 from app.sealing.keys import ItemKeys
 from app.sealing.pipeline import ItemSealer, Sealed
+from app.sealing.scrypt import Passphrase
 from app.sealing.segments import MAX_SEGMENT_BYTES, SEGMENT_PLAIN_BYTES
 from app.sealing.sources import Source
 from app.sealing.unseal import OutputFile, Unsealer, unseal_to_bytes, unseal_to_file
@@ -116,6 +117,23 @@ def test_a_header_of_another_size_is_refused(tmp_path: Path) -> None:
         open_it(tmp_path / "out", [file], rehashed([file]))
     assert caught.value.code == "bad_age_header"
     assert os.listdir(tmp_path) == []
+
+
+def test_an_item_under_a_passphrase_is_refused() -> None:
+    file = encrypt_bytes(b"x" * 500, [Passphrase("p", log_n=1)], os.urandom)
+    sealed = rehashed([file])
+    unsealer = Unsealer(length=sealed.length, segments=sealed.segments, identity=Passphrase("p"), write=len)
+    with pytest.raises(BadInput) as caught:
+        unsealer.add(file)
+    assert caught.value.code == "bad_age_header"
+
+
+def test_an_existing_output_is_seen_before_anything_is_fetched(tmp_path: Path) -> None:
+    (tmp_path / "out").touch()
+    parts = iter(SMALL_PARTS)
+    with pytest.raises(BadInput):
+        open_it(tmp_path / "out", parts, SMALL)  # type: ignore[arg-type]
+    assert list(parts) == SMALL_PARTS
 
 
 def test_an_existing_output_is_never_overwritten(tmp_path: Path) -> None:
