@@ -13,6 +13,7 @@ import pytest
 from app.panels.errors import MEANING
 from app.rules.decide import CLOCK_SKEW, DAY, HANDLERS, _limits
 from app.statements.kinds import KINDS
+from app.web.routes import ROUTES
 from tests.docs.claims_table import render
 
 ROOT = Path(__file__).parent.parent.parent
@@ -150,6 +151,16 @@ def test_the_time_limits_are_those_of_the_rules() -> None:
     assert "| `approval`, `panel.roster` | 400 days | not checked" in PROTOCOL
     assert "| `release.*`, `access` | 1 day | 1 hour |" in PROTOCOL
     assert "| all others | 400 days | 1 day |" in PROTOCOL
+
+
+def test_every_route_is_described() -> None:
+    described = (ROOT / "docs" / "http.md").read_text()
+    for route in ROUTES:
+        # Tiles stand there by their two forms; a segment's place is handed out as a URL.
+        if route.path == "/tile/{path}" or route.who == "place":
+            continue
+        path = re.sub(r"{(\w+)}", r"<\1>", route.path)
+        assert f"{route.method} {path}" in described or f"`{path}`" in described, path
 
 
 def test_every_section_that_the_code_names_is_there() -> None:
