@@ -19,8 +19,8 @@ COMMANDS = ("serve", "audit", "verify", "witness")
 USAGE, FAILED, CANNOT_TELL, INTERRUPTED = 2, 1, 3, 130
 
 
-def make_parser() -> argparse.ArgumentParser:
-    """The parser of all commands. Each sets `run`."""
+def make_parser(only: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all commands, or of one, so that one command does not wait for the others' imports."""
     parser = argparse.ArgumentParser(
         prog="muniment",
         description="Evidence deposition: sealed on your machine, opened by k of n judges, checkable by anyone.",
@@ -29,15 +29,16 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="store_true", help="print the version and stop")
     commands = parser.add_subparsers(metavar="COMMAND", dest="command")
-    for name in COMMANDS:
+    for name in (only,) if only in COMMANDS else COMMANDS:
         importlib.import_module(f"app.cli.commands.{name}").add(commands)
     return parser
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    parser = make_parser()
-    args, rest = parser.parse_known_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = make_parser(words[0] if words else None)
+    args, rest = parser.parse_known_args(words)
     if rest:
         # argparse takes `FILE…` in one run only, and people write options between files.
         if not hasattr(args, "files") or any(each.startswith("-") for each in rest):

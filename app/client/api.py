@@ -8,7 +8,7 @@ followed, and the token goes to the service alone.
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
@@ -28,6 +28,7 @@ MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_NOTE_BYTES = 65_536
 TRIES = 4
 _PAUSE_SECONDS = 0.25
+_SLICE_BYTES = 1 << 18
 _EARLY_SECONDS = 60
 """A token is renewed this long before it expires."""
 
@@ -257,8 +258,8 @@ class Api:
             raise _bad_answer("the places are not those that were asked for")
         return found
 
-    async def put_segment(self, place: Place, data: bytes | memoryview) -> None:
-        """Upload a segment to its place, at the service or wherever the service says."""
+    async def put_segment(self, place: Place, data: memoryview) -> None:
+        """Upload a segment to its place, at the service or wherever the service says. The token stays here."""
         url = urljoin(self.service, place.url)
         if urlsplit(url).scheme not in ("http", "https"):
             raise _bad_answer(f"a place has the URL {place.url[:200]!r}")
@@ -367,9 +368,15 @@ class Api:
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("use `async with`")
+        headers = dict(headers)
+        data: object = body
+        if isinstance(body, memoryview):
+            # In slices: a transport may copy whatever it cannot send at once.
+            headers.setdefault("Content-Length", str(len(body)))
+            data = _slices(body)
         try:
             async with self._session.request(
-                method, url, data=body, headers=headers, allow_redirects=False
+                method, url, data=data, headers=headers, allow_redirects=False
             ) as response:
                 found = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 18):
@@ -395,6 +402,11 @@ class Api:
             given = _object(await self._call("POST", "v1/token", json_body={"response": response}))
             self._token = (_str(given, "token"), _int(given, "expires"))
             return self._token[0]
+
+
+async def _slices(body: memoryview) -> AsyncIterator[bytes]:
+    for at in range(0, len(body), _SLICE_BYTES):
+        yield bytes(body[at : at + _SLICE_BYTES])
 
 
 def _bad_answer(what: str) -> Refused:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.errors import BadInput
 
-MAX_FILE_BYTES = 64 * 1024 * 1024
+MAX_FILE_BYTES = 160 * 1024 * 1024
 
 
 def make_folder(path: Path) -> None:

@@ -21,6 +21,7 @@ from app.rules.act import Circumstances, SeenFacts
 from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.replay import Entry
 from app.rules.view import WholeView
+from app.sealing.hybrid import PqIdentity
 from app.statements.kinds import (
     Access,
     Approval,
@@ -61,6 +62,11 @@ def seed(name: str) -> bytes:
 
 def fresh(name: str, size: int = 16) -> bytes:
     return hashlib.sha256(f"id {name}".encode()).digest()[:size]
+
+
+def notes_of(name: str) -> str:
+    """The recipient of a person's notes identity, whose seed is `seed("notes NAME")`."""
+    return PqIdentity(seed(f"notes {name}")).recipient.format()
 
 
 @dataclass
@@ -145,7 +151,7 @@ class World:
             self.do(key, Approval(act=act.digest))
 
     def enrolment(self, name: str, role: Role) -> MemberEnrol:
-        return MemberEnrol(key=self.signer(name).public, notes=NOTES, role=role, name=name)
+        return MemberEnrol(key=self.signer(name).public, notes=notes_of(name), role=role, name=name)
 
     def enrol(self, name: str, role: Role) -> None:
         act = self.do("registrar", self.enrolment(name, role))
