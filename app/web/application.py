@@ -43,7 +43,7 @@ async def serve(
     registry: Registry, host: str, port: int, *, shutdown_seconds: float = 30
 ) -> tuple[web.AppRunner, str, int]:
     """Start a server; return its runner (clean it up to stop), the host and the port that it listens on."""
-    runner = web.AppRunner(
+    runner = _Runner(
         make_application(registry),
         access_log=None,  # the path of a request may name what nobody needs to know: see `_guard`
         shutdown_timeout=shutdown_seconds,
@@ -59,6 +59,43 @@ async def serve(
         raise
     address = runner.addresses[0]
     return runner, str(address[0]), int(address[1])
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol, but what is no HTTP is answered by a problem and not quoted in the log."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - quotes what was sent
+    ) -> web.StreamResponse:
+        log.info("no answerable request: %d %s", status, type(exc).__name__)
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer was begun already")
+        error = web.HTTPBadRequest() if status < 500 else exc if isinstance(exc, Exception) else RuntimeError()
+        response = answer(problem_of(error, "a request"))
+        response.headers.update(HEADERS)
+        response.force_close()
+        return response
+
+
+class _Server(web.Server):
+    def __call__(self) -> web.RequestHandler:
+        return _Protocol(self, loop=self._loop, **self._kwargs)
+
+
+class _Runner(web.AppRunner):
+    __slots__ = ()
+
+    async def _make_server(self) -> web.Server:
+        server = await super()._make_server()
+        # aiohttp gives no other way to choose the protocol; the tests send what is no HTTP and so hold this.
+        server.__class__ = _Server
+        return server
 
 
 async def _life(application: web.Application) -> AsyncIterator[None]:
