@@ -7,6 +7,7 @@
     ├── BadSignature    a known key whose signature does not verify, or no known key at all
     ├── QuorumMissing   the verifier's own policy is not met
     ├── Forked          two signed views that cannot both be prefixes of one log
+    ├── WitnessFailed   a witness gave no cosignature that can be used
     ├── DamagedLog      stored bytes that do not re-derive what was signed
     └── Stopped         the sequencer stopped after a failed write and waits for a verified reload
 
@@ -59,6 +60,12 @@ class Forked(LedgerError):
     """Two signed checkpoints that cannot both belong to one append-only log."""
 
     code = "forked"
+
+
+class WitnessFailed(LedgerError):
+    """A witness did not answer, or its answer holds no cosignature that can be used."""
+
+    code = "witness_failed"
 
 
 class DamagedLog(LedgerError):

@@ -1,0 +1,209 @@
+"""Publication: on a fixed cadence the newest signed checkpoint is offered to witnesses, and published with what came.
+
+1. When there is news, and `cadence_seconds` after the last round began, the newest checkpoint becomes the *target*.
+2. Every witness is asked at once, each by a task of its own. A witness that fails is asked again later, with growing
+   pauses, for whatever the target is then; until it answers in time again, nobody waits for it.
+3. The target is published as soon as the quorum is met, or when all who were expected have answered, or after
+   `timeout_seconds`, whatever came first. So a slow witness costs that much once, and a dead one nothing.
+4. What comes later for the published checkpoint is added to it.
+
+Too frequent checkpoints would keep witnesses from agreeing on any; hence the cadence. Published is what others see: the
+sequencer's newest checkpoint may be larger.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from ledger.checkpoint import Checkpoint
+from ledger.collect import Feed, Prove, Submit, with_cosignatures
+from ledger.errors import LedgerError
+from ledger.note import Note, SignatureLine, VerifierKey
+from ledger.policy import Policy
+
+FIRST_PAUSE_SECONDS = 0.5
+LAST_PAUSE_SECONDS = 30.0
+
+Report = Callable[[str, str], None]
+"""(the witness's URL, what is wrong), for the operator."""
+
+
+class Source(Protocol):
+    """Where signed checkpoints come from; a `Sequencer` is one."""
+
+    @property
+    def checkpoint(self) -> str:
+        """The newest."""
+        ...
+
+    async def wait_for(self, size: int) -> str:
+        """The newest, as soon as its size is at least `size`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Published:
+    """A signed checkpoint with its cosignatures: size, text, and whether it meets the quorum."""
+
+    size: int
+    text: str
+    quorum_met: bool
+
+
+@dataclass(slots=True)
+class _Round:
+    """One target on its way to publication."""
+
+    signed: str
+    checkpoint: Checkpoint
+    lines: list[SignatureLine] = field(default_factory=list)
+    answered: set[str] = field(default_factory=set)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Publisher:
+    """Publishes one log's checkpoints. `start` it after the sequencer, `close` it before."""
+
+    def __init__(
+        self,
+        source: Source,
+        policy: Policy,
+        feeds: Sequence[Feed],
+        prove: Prove,
+        *,
+        cadence_seconds: float = 1.0,
+        timeout_seconds: float = 2.0,
+        report: Report = lambda _url, _problem: None,
+    ) -> None:
+        """`policy` names the log, its witnesses and the quorum that makes a round complete before its time."""
+        self._source, self._policy, self._feeds, self._prove = source, policy, tuple(feeds), prove
+        self._cadence, self._timeout, self._report = cadence_seconds, timeout_seconds, report
+        self._round: _Round | None = None
+        self._published: Published | None = None
+        self._published_round: _Round | None = None
+        self._resting: set[str] = set()
+        self._new_target = asyncio.Condition()
+        self._new_publication = asyncio.Condition()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def published(self) -> Published:
+        """What is published now. Only after `start`."""
+        assert self._published is not None, "the publisher was not started"  # noqa: S101 - a mistake in the wiring
+        return self._published
+
+    async def start(self) -> None:
+        """Publish the newest checkpoint, with what the witnesses give within the time-out, and go on."""
+        for feed in self._feeds:
+            self._tasks.append(asyncio.create_task(self._follow(feed), name=f"feed of {feed.url}"))
+        began = asyncio.get_running_loop().time()
+        await self._publish_newest()
+        self._tasks.append(asyncio.create_task(self._run(began), name="publisher"))
+
+    async def close(self) -> None:
+        """End; what is published stays readable. Safe to call twice."""
+        for task in self._tasks:
+            task.cancel()
+        for task in self._tasks:
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+        self._tasks.clear()
+
+    async def covering(self, size: int) -> Published:
+        """What is published, as soon as its size is at least `size`."""
+        async with self._new_publication:
+            await self._new_publication.wait_for(lambda: self.published.size >= size)
+            return self.published
+
+    # The rounds.
+
+    async def _run(self, began: float) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                await self._source.wait_for(self.published.size + 1)
+                await asyncio.sleep(max(0.0, began + self._cadence - loop.time()))
+                began = loop.time()
+                await self._publish_newest()
+            except LedgerError:  # the sequencer is stopped; its owner reloads it
+                await asyncio.sleep(self._cadence)
+
+    async def _publish_newest(self) -> None:
+        signed = self._source.checkpoint
+        current = _Round(signed, Checkpoint.parse_body(Note.parse(signed).text))
+        async with self._new_target:
+            self._round = current
+            self._new_target.notify_all()
+        try:
+            async with asyncio.timeout(self._timeout):
+                while not self._is_complete(current):
+                    current.changed.clear()
+                    await current.changed.wait()
+        except TimeoutError:
+            self._resting |= {feed.url for feed in self._feeds} - current.answered
+        await self._publish(current)
+
+    async def _publish(self, current: _Round) -> None:
+        async with self._new_publication:
+            self._published, self._published_round = self._with(current), current
+            self._new_publication.notify_all()
+
+    def _is_complete(self, current: _Round) -> bool:
+        if {feed.url for feed in self._feeds} - self._resting <= current.answered:
+            return True
+        # A policy that asks for nobody is met at once; then the round is complete when all have answered.
+        return not self._policy.is_met_by(frozenset()) and self._with(current).quorum_met
+
+    def _with(self, current: _Round) -> Published:
+        text = with_cosignatures(current.signed, current.lines)
+        return Published(size=current.checkpoint.size, text=text, quorum_met=self._policy.verify(text).quorum_met)
+
+    # One task a witness.
+
+    async def _follow(self, feed: Feed) -> None:
+        loop = asyncio.get_running_loop()
+        done: _Round | None = None
+        pause = FIRST_PAUSE_SECONDS
+        while True:
+            async with self._new_target:
+                await self._new_target.wait_for(lambda: self._round is not None and self._round is not done)  # noqa: B023
+            current = self._round
+            assert current is not None  # noqa: S101 - it was waited for
+            asked = loop.time()
+            try:
+                found = await feed.cosign(current.signed, current.checkpoint, self._prove)
+            except LedgerError as error:
+                problem = error.message
+            except Exception as error:  # of the store, under `prove`: this task must outlive it
+                problem = f"{type(error).__name__}: {error}"
+            else:
+                for dropped in found.dropped:
+                    self._report(feed.url, dropped)
+                if loop.time() - asked <= self._timeout:
+                    self._resting.discard(feed.url)
+                pause, done = FIRST_PAUSE_SECONDS, current
+                current.lines.extend(found.lines)
+                await self._answered(feed, current)
+                continue
+            self._report(feed.url, problem)
+            self._resting.add(feed.url)
+            await self._answered(feed, current)
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, LAST_PAUSE_SECONDS)
+
+    async def _answered(self, feed: Feed, current: _Round) -> None:
+        current.answered.add(feed.url)
+        current.changed.set()
+        if current is self._published_round and self._with(current) != self._published:
+            await self._publish(current)
+
+
+def feeds_of(policy: Policy, submit: Callable[[str], Submit]) -> tuple[Feed, ...]:
+    """One feed for each URL in `policy`, with all keys that stand beside it: a witness may have one of each type."""
+    keys: dict[str, list[VerifierKey]] = {}
+    for witness in policy.witnesses:
+        if witness.url is not None:
+            keys.setdefault(witness.url, []).append(witness.key)
+    return tuple(Feed(url, held, submit(url)) for url, held in keys.items())
