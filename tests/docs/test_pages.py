@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from app.config import _RANGES as RANGES
+from app.config import Settings
 from app.panels.errors import MEANING
 from app.rules.decide import CLOCK_SKEW, DAY, HANDLERS, _limits
 from app.statements.kinds import KINDS
@@ -161,6 +163,24 @@ def test_every_route_is_described() -> None:
             continue
         path = re.sub(r"{(\w+)}", r"<\1>", route.path)
         assert f"{route.method} {path}" in described or f"`{path}`" in described, path
+
+
+def test_every_setting_is_described() -> None:
+    page = (ROOT / "docs" / "operate" / "files.md").read_text()
+    for key in (*RANGES, "origin", "genesis", "listen", "records", "blobs", "log_key", "service_key"):
+        assert f"`{key}`" in page
+    for key, (least, most) in RANGES.items():
+        row = next(line for line in page.splitlines() if line.startswith(f"| `{key}` "))
+        assert f"({least} to {most:,})" in row
+        default = next(each.default for each in fields(Settings) if each.name == key)
+        assert row.endswith(f"| {default} |")
+
+
+def test_every_page_that_the_code_names_is_there() -> None:
+    for room in ("app", "ledger", "storage", "tests", "ops"):
+        for path in (ROOT / room).rglob("*.py"):
+            for page in re.findall(r"\bdocs/[\w/-]+\w(?:\.md)?", path.read_text()):
+                assert (ROOT / page).exists(), f"{path}: {page}"
 
 
 def test_every_section_that_the_code_names_is_there() -> None:
