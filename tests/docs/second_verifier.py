@@ -357,7 +357,8 @@ class Verifier:
         for number, step in enumerate(steps, 1):
             try:
                 step()
-            except Wrong:
+            except (Wrong, ValueError, KeyError, TypeError, IndexError, AttributeError):
+                # What is not in its form shows itself in one of these; none of them is a verdict for the file.
                 return number, 1
             except CannotTell:
                 return number, 3

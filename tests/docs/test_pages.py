@@ -2,17 +2,21 @@
 
 import ast
 import doctest
+import inspect
 import json
 import re
+import textwrap
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from app.config import _RANGES as RANGES
 from app.config import Settings
 from app.panels.errors import MEANING
+from app.rules import act, cases, ceremonies, deposits, members, releases
 from app.rules.decide import CLOCK_SKEW, DAY, HANDLERS, _limits
 from app.statements.kinds import KINDS
 from app.web.routes import ROUTES
@@ -90,6 +94,42 @@ def test_every_kind_has_its_rule_and_readers(kind: str) -> None:
     assert f"| `{kind}` | " in rules
     named = readers.split("## 10.")[0]
     assert f"`{kind}`" in named or f"`{kind.split('.', maxsplit=1)[0]}.*`" in named
+
+
+FUNCTIONS = {
+    (module.__name__, name): function
+    for module in (act, cases, ceremonies, deposits, members, releases)
+    for name, function in inspect.getmembers(module, inspect.isfunction)
+}
+
+
+def refusals_of(function: Any, seen: set[Any]) -> set[str]:
+    """The codes that a rule and the functions of `app.rules` that it calls can refuse with."""
+    seen.add(function)
+    found = set()
+    for node in ast.walk(ast.parse(textwrap.dedent(inspect.getsource(function)))):
+        if not isinstance(node, ast.Call):
+            continue
+        if isinstance(node.func, ast.Attribute) and node.func.attr == "member":
+            found.add("wrong_signer")
+        if not isinstance(node.func, ast.Name):
+            continue
+        if node.func.id == "refuse":
+            found.add(ast.literal_eval(node.args[0]))
+            continue
+        called = FUNCTIONS.get((function.__module__, node.func.id))
+        if called is not None and called.__module__.startswith("app.rules") and called not in seen:
+            found |= refusals_of(called, seen)
+    return found
+
+
+@pytest.mark.parametrize("kind", HANDLERS)
+def test_the_row_of_a_kind_has_all_refusals_of_its_rule(kind: str) -> None:
+    rules = PROTOCOL.split("## 8. Rules")[1].split("## 9. Readers")[0]
+    row = next(line for line in rules.splitlines() if line.startswith(f"| `{kind}` | "))
+    codes = refusals_of(members.approve if kind == "approval" else HANDLERS[kind], set())
+    assert codes
+    assert sorted(codes - set(re.findall(r"`(\w+)`", row.split(" | ")[2]))) == []
 
 
 def codes_in(folder: Path) -> set[str]:

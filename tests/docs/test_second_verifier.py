@@ -6,7 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from app.statements.trust import parse_trust
+from app.verify.proof import check_proof
 from tests.docs import second_verifier
 from tests.docs.second_verifier import Verifier
 
@@ -42,3 +46,25 @@ def test_it_agrees_on_the_protocol_vectors() -> None:
 def test_it_agrees_on_changed_files(case: Any) -> None:
     data = OWN["proof"].replace(case["from"], case["to"]).encode()
     assert Verifier(data, OWN["trust"]["alone"]["text"], []).run() == (case["check"], case["exit"])
+
+
+PROOF, TRUST = OWN["proof"].encode(), OWN["trust"]["alone"]["text"]
+PARSED_TRUST = parse_trust(TRUST)
+
+
+@settings(max_examples=150)
+@given(at=st.integers(0, len(PROOF) - 1), byte=st.sampled_from(b'0123456789abcdefABCDEF_-{}[]":,. \n\\\xc3'))
+def test_both_refuse_a_file_with_one_byte_changed(at: int, byte: int) -> None:
+    data = PROOF[:at] + bytes([byte]) + PROOF[at + 1 :]
+    expected = 0 if data == PROOF else 1
+    assert min(check_proof(data, PARSED_TRUST).outcome.exit_code, 1) == expected
+    assert min(Verifier(data, TRUST, []).run()[1], 1) == expected
+
+
+@settings(max_examples=60)
+@given(start=st.integers(0, len(PROOF)), length=st.integers(1, 2000))
+def test_both_refuse_a_file_with_a_piece_cut_out(start: int, length: int) -> None:
+    data = PROOF[:start] + PROOF[start + length :]
+    expected = 0 if data == PROOF else 1
+    assert min(check_proof(data, PARSED_TRUST).outcome.exit_code, 1) == expected
+    assert min(Verifier(data, TRUST, []).run()[1], 1) == expected
