@@ -15,7 +15,14 @@ import pytest
 
 from app.config import _RANGES as RANGES
 from app.config import Settings
+from app.panels.ack import ACK_BYTES
+from app.panels.blame import BLAME_BYTES
+from app.panels.capsule import CIPHERTEXT_BYTES, PUBLIC_BYTES
+from app.panels.card import CARD_BYTES
+from app.panels.contribution import AGGREGATE_BYTES, CONTRIBUTION_BYTES
 from app.panels.errors import MEANING
+from app.panels.opening import OPENING_BYTES
+from app.panels.request import REQUEST_BYTES
 from app.rules import act, cases, ceremonies, deposits, members, releases
 from app.rules.decide import CLOCK_SKEW, DAY, HANDLERS, _limits
 from app.statements.kinds import KINDS
@@ -177,6 +184,35 @@ def test_every_error_of_the_panel_is_named_with_its_meaning() -> None:
     for code, meaning in MEANING.items():
         assert f"| `{code}` | {meaning} |" in PANEL
         assert PANEL.count(f"`{code}`") >= 2, f"{code} stands only in the table of errors"
+
+
+def test_every_tag_of_hashes_proofs_and_signatures_is_in_the_page() -> None:
+    takes_tag = {"H32": 0, "H2S": 0, "H2G": 0, "Statement": 0, "verify_message": 1, "verify_signature": 1, "signed": 1}
+    tags = set()
+    for path in (ROOT / "app" / "panels").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Name):
+                continue
+            place = takes_tag.get(node.func.id, len(node.args))
+            for argument in node.args[place : place + 1]:
+                texts = [each.value for each in ast.walk(argument) if isinstance(each, ast.Constant)]
+                tags |= {each for each in texts if isinstance(each, str)}
+    assert {"tdh2", "deal-pad", "muniment/label/v1", "sigma/", "ack"} <= tags
+    assert [tag for tag in sorted(tags) if f"`{tag}`" not in PANEL] == []
+
+
+def test_the_sizes_of_messages_are_in_the_headings() -> None:
+    for heading in (
+        f"### 5.1 Request, {REQUEST_BYTES} bytes",
+        f"### 5.2 Contribution, {CONTRIBUTION_BYTES} bytes",
+        f"### 5.3 Sum of k contributions, {AGGREGATE_BYTES} bytes",
+        f"### 5.5 Public opening, {OPENING_BYTES} bytes",
+        f"### 6.1 Card, {CARD_BYTES} bytes",
+        f"### 6.4 Acknowledgement of judge j, {ACK_BYTES} bytes",
+        f"### 6.7 Blame of accuser j against dealer i, {BLAME_BYTES} bytes",
+        f"| offset | ciphertext, {CIPHERTEXT_BYTES} bytes | public part, {PUBLIC_BYTES} bytes |",
+    ):
+        assert f"\n{heading}\n" in PANEL
 
 
 def test_the_time_limits_are_those_of_the_rules() -> None:
