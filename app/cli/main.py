@@ -13,7 +13,20 @@ from app.errors import AppError, BadInput, CannotTell
 from ledger.errors import LedgerError
 from storage.errors import StorageError
 
-COMMANDS = ("serve", "audit", "verify", "witness")
+COMMANDS = (
+    "serve",
+    "panel",
+    "inbox",
+    "act",
+    "decide",
+    "order",
+    "request",
+    "fetch",
+    "open",
+    "audit",
+    "verify",
+    "witness",
+)
 """In the order in which help shows them; each is a module of `app.cli.commands`."""
 
 USAGE, FAILED, CANNOT_TELL, INTERRUPTED = 2, 1, 3, 130

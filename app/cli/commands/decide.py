@@ -1,0 +1,124 @@
+"""`muniment decide REQUEST`: what a judge is asked, everything checked; and his grant or refusal."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.cli.output import add_json, show
+from app.cli.person import add_note, as_person, digest_of, paper_of, words_of
+from app.errors import BadInput
+
+if TYPE_CHECKING:
+    from app.client.docket import Docket
+    from app.client.judge import Words
+    from app.client.session import Client
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "decide",
+        help="see what is asked of you as a judge, and grant or refuse it",
+        description="Without --grant or --refuse: show case, order, deposit, who asks and what was disclosed. To grant "
+        "you name the court's paper, which you got from the court and not through the service: its SHA-256 must be "
+        "the one that the presiding judge signed.",
+    )
+    parser.add_argument("request", type=digest_of, metavar="REQUEST", help="the request's digest, from `inbox`")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--grant", action="store_true", help="grant; needs --order")
+    what.add_argument("--refuse", action="store_true", help="refuse; --reason says why")
+    parser.add_argument("--order", metavar="FILE", type=Path, help="the court's paper in your hand")
+    add_note(parser, "--reason", "why you refuse, for the case's people")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Show, grant or refuse; return 0."""
+    from app.client.docket import check_document, document_hash  # noqa: PLC0415
+    from app.client.judge import Judge  # noqa: PLC0415
+
+    if args.grant and args.order is None:
+        raise BadInput("a grant needs the court's paper", "Name it with --order FILE.", code="order_missing")
+    if args.note is not None and not args.refuse:
+        raise BadInput("a reason is given with a refusal", "Add --refuse.", code="bad_option")
+    paper, reason = paper_of(args.order) if args.order is not None else None, words_of(args.note)
+
+    async def work(client: "Client") -> dict[str, Any]:
+        judge = Judge(client)
+        docket, words = await judge.docket(args.request)
+        found = _document(docket, words)
+        if paper is not None:
+            check_document(docket, document_hash(paper))
+            found["order"]["paper_in_hand"] = "equal"
+        if args.grant and paper is not None:
+            granted, sent = await judge.grant(args.request, paper)
+            found["decision"] = "grant"
+            found["grant_index"] = granted.index if granted is not None else None
+            found["contribution_index"] = sent.index
+        elif args.refuse:
+            found["decision"] = "refuse"
+            found["refusal_index"] = (await judge.refuse(args.request, reason)).index
+        return found
+
+    found = as_person(work)
+    show(args, found, _lines(found))
+    return 0
+
+
+def _document(docket: "Docket", words: "Words") -> dict[str, Any]:
+    names = [person.name for person in docket.judges]
+    return {
+        "request": docket.request.hex(),
+        "case": docket.case_id.hex(),
+        "deposit": docket.deposit.id,
+        "order": {
+            "digest": docket.order.id,
+            "presiding": docket.presiding.name if docket.presiding is not None else None,
+            "document": docket.order.document.hex(),
+            "paper_in_hand": None,
+            "words": words.order,
+        },
+        "requester": {"member": docket.requester.id, "name": docket.requester.name, "words": words.request},
+        "deposit_words": words.deposit,
+        "disclosed": [{"item": each.item, "slot": each.slot, "value": each.value} for each in words.shown],
+        "faults": [{"code": each.code, "message": each.message} for each in words.faults],
+        "panel": {"id": docket.panel_id.hex(), "k": docket.k, "judges": names, "you": docket.index},
+        "decided": [{"judge": names[judge - 1], "granted": granted} for judge, granted in docket.decided],
+        "decision": None,
+    }
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    order, requester, panel = found["order"], found["requester"], found["panel"]
+    lines = [
+        f"request {found['request']}",
+        f"  case {found['case']}, deposit {found['deposit']}",
+        f"  asked by {requester['name']} ({requester['member']}), whom the order names",
+        f"  order {order['digest']}, signed by {order['presiding']}",
+        f"  the order's paper has the SHA-256 {order['document']}",
+        f"  panel {panel['id']}: {panel['k']} of {len(panel['judges'])}; you are judge {panel['you']}",
+    ]
+    if order["paper_in_hand"] is not None:
+        lines.append("  the paper in your hand is that paper")
+    for who, words in (
+        ("order", order["words"]),
+        ("requester", requester["words"]),
+        ("deposit", found["deposit_words"]),
+    ):
+        if words is not None:
+            lines += [f"  words of the {who}:", *(f"    {line}" for line in words.split("\n"))]
+    for each in found["disclosed"]:
+        where = "deposit" if each["item"] is None else f"item {each['item']}"
+        lines.append(
+            f"  disclosed by the requester, and true to the deposit: {each['slot']} of the {where}: {each['value']}"
+        )
+    lines += [f"  NOT shown: {each['message']} [{each['code']}]" for each in found["faults"]]
+    lines += [f"  {each['judge']} {'granted' if each['granted'] else 'refused'}" for each in found["decided"]]
+    if found["decision"] == "grant":
+        lines.append(
+            f"granted; your grant was proven, then the contribution sent (index {found['contribution_index']})"
+        )
+    elif found["decision"] == "refuse":
+        lines.append(f"refused (index {found['refusal_index']})")
+    return lines

@@ -1,0 +1,99 @@
+"""`muniment inbox`: what waits for you, from the ledger alone; and how far your own requests are."""
+
+import argparse
+from typing import TYPE_CHECKING, Any
+
+from app.cli.commands.panel import progress_document, progress_lines
+from app.cli.output import add_json, show
+from app.cli.person import as_person
+
+if TYPE_CHECKING:
+    from app.client.duties import Duty
+    from app.client.release import Progress
+    from app.client.session import Client
+
+_WORDS = {
+    "card": "give your card for the panel",
+    "deal": "deal (visit 1) for the panel",
+    "ack": "acknowledge (visit 2) for the panel",
+    "decide": "decide on the request",
+    "contribute": "send the contribution that you granted for the request",
+}
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = commands.add_parser("inbox", help="what waits for you, and how far your requests are")
+    add_json(parser)
+    parser.set_defaults(run=run)
+
+
+def duty_document(duty: "Duty") -> dict[str, Any]:
+    """A duty as JSON."""
+    return {
+        "duty": str(duty.kind),
+        "panel": duty.panel_id.hex(),
+        "epoch": duty.epoch,
+        "subject": duty.subject.hex(),
+        "index": duty.index,
+    }
+
+
+def duty_line(document: dict[str, Any]) -> str:
+    """The same for people."""
+    of_request = document["duty"] in ("decide", "contribute")
+    return f"{_WORDS[document['duty']]} {document['subject'] if of_request else document['panel']}"
+
+
+def request_document(found: "Progress") -> dict[str, Any]:
+    """A request's progress as JSON."""
+    return {
+        "request": found.request.hex(),
+        "deposit": found.deposit_id.hex(),
+        "k": found.k,
+        "granted": list(found.granted),
+        "refused": list(found.refused),
+        "silent": list(found.silent),
+        "contributions": found.contributions,
+        "released": found.released,
+        "accessed": found.accessed,
+        "ended": found.ended,
+    }
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print and return 0."""
+    from app.client.judge import Judge  # noqa: PLC0415
+    from app.client.release import progress_of  # noqa: PLC0415
+    from app.rules.aggregates import Request  # noqa: PLC0415
+
+    async def work(client: "Client") -> dict[str, Any]:
+        found = await Judge(client).inbox()
+        state = client.state
+        assert state is not None  # noqa: S101 - the inbox has synced
+        mine = [
+            request_document(progress_of(state.view, bytes.fromhex(each.id)))
+            for _, each in sorted(state.view.aggregates.items())
+            if isinstance(each, Request) and each.recipient == state.me.id
+        ]
+        return {
+            "duties": [duty_document(each) for each in found.duties],
+            "panels": [progress_document(state.view, each) for each in found.panels],
+            "requests": mine,
+        }
+
+    found = as_person(work)
+    lines = [duty_line(each) for each in found["duties"]] or ["nothing waits for you"]
+    if any(each["duty"] != "decide" for each in found["duties"]):
+        lines.append("run `muniment act` to do what is routine")
+    for panel in found["panels"]:
+        lines += progress_lines(panel)
+    for each in found["requests"]:
+        state = "opened" if each["ended"] else "released" if each["released"] else "waits for the judges"
+        lines.append(f"your request {each['request']} for the deposit {each['deposit']}: {state}")
+        lines.append(f"  {each['contributions']} of {each['k']} contributions")
+        for what in ("granted", "refused", "silent"):
+            if each[what]:
+                lines.append(f"  {what}: {', '.join(each[what])}")
+    show(args, found, lines)
+    return 0

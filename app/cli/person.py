@@ -1,0 +1,105 @@
+"""The person at the command line: his folder, unlocked, connected to his registry; and what he types, read strictly.
+
+Words for people come from files, never from the command line, where other users of the machine could read them.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from app.errors import BadInput, Refused
+
+if TYPE_CHECKING:
+    from app.client.session import Client
+    from app.rules.aggregates import Person
+    from app.rules.view import WholeView
+
+T = TypeVar("T")
+MAX_PAPER_BYTES = 256 * 1024 * 1024
+MAX_WORDS_BYTES = 32_768
+
+
+def as_person(work: "Callable[[Client], Awaitable[T]]") -> T:
+    """Unlock the keys, connect, and do `work`. Raises BadInput for what is not set up in MUNIMENT_HOME."""
+    from app.client.home import Home, home_path, read_passphrase  # noqa: PLC0415 - `--help` starts without it
+    from app.client.session import Client  # noqa: PLC0415
+
+    home = Home(home_path())
+    trust, settings = home.trust(), home.settings()
+    keys = home.unlock(read_passphrase())
+
+    async def connected() -> T:
+        async with Client(home, keys, trust, settings.service, clock=lambda: int(time.time())) as client:
+            return await work(client)
+
+    return asyncio.run(connected())
+
+
+def id_of(text: str) -> bytes:
+    """Read the id of a case or deposit: 32 digits of lowercase hex."""
+    return _hex(text, 16)
+
+
+def digest_of(text: str) -> bytes:
+    """Read a digest, or a panel's id: 64 digits of lowercase hex."""
+    return _hex(text, 32)
+
+
+def member_of(view: "WholeView", text: str) -> "Person":
+    """Find an active member by id or by exact name. Raises Refused (unknown_member, ambiguous_name)."""
+    from app.rules.aggregates import Person  # noqa: PLC0415
+
+    people = [each for each in view.aggregates.values() if isinstance(each, Person) and each.active]
+    found = [each for each in people if each.id == text] or [each for each in people if each.name == text]
+    if not found:
+        raise Refused(f"no member has the id or name {text!r}", "Name one whom you may see.", code="unknown_member")
+    if len(found) > 1:
+        ids = ", ".join(each.id for each in found)
+        raise Refused(f"{len(found)} members are called {text!r}: {ids}", "Name the id.", code="ambiguous_name")
+    return found[0]
+
+
+def add_note(parser: argparse.ArgumentParser, flag: str = "--note", what: str = "words for the case's people") -> None:
+    """Give a command an option for sealed words."""
+    parser.add_argument(
+        flag, dest="note", metavar="FILE", type=Path, help=f"{what}, sealed to them: a text file, or - for stdin"
+    )
+
+
+def words_of(path: Path | None) -> str | None:
+    """Read sealed words (UTF-8, at most 32,768 bytes; a final newline is not part of them). Raises BadInput."""
+    if path is None:
+        return None
+    data = sys.stdin.buffer.read(MAX_WORDS_BYTES + 1) if str(path) == "-" else _read(path, "the note", MAX_WORDS_BYTES)
+    try:
+        words = data.decode("utf-8").removesuffix("\n")
+    except UnicodeDecodeError:
+        raise BadInput(f"the note {path} is not UTF-8 text", "Write it as plain text.", code="not_utf8") from None
+    if len(data) > MAX_WORDS_BYTES or not words:
+        raise BadInput(f"the note {path} is empty or too long", "Write 1 to 32,768 bytes.", code="bad_note")
+    return words
+
+
+def paper_of(path: Path) -> bytes:
+    """Read the court's paper. Raises BadInput."""
+    return _read(path, "the court's paper", MAX_PAPER_BYTES)
+
+
+def _read(path: Path, what: str, most: int) -> bytes:
+    from app.client.files import read_file  # noqa: PLC0415
+
+    return read_file(path, what, most=most)
+
+
+def _hex(text: str, size: int) -> bytes:
+    try:
+        data = bytes.fromhex(text)
+    except ValueError:
+        data = b""
+    if len(data) != size or data.hex() != text:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not {2 * size} digits of lowercase hex")
+    return data
