@@ -1,0 +1,211 @@
+"""The commands of registrars, judges and recipients, against a real service, under the system's clock."""
+
+import asyncio
+import json
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.cli.main import main
+from app.client.api import Api
+from app.client.deposit import Depositor, Evidence
+from app.client.founding import found
+from app.client.home import HOME_VARIABLE, PASSPHRASE_VARIABLE, Home, Keys, Settings
+from app.client.registrar import approve
+from app.client.session import Client
+from app.service.registry import Registry, Terms
+from app.statements.kinds import Authority, CaseAssign, CaseOpen, CaseParty, MemberEnrol, Role
+from app.statements.statement import Signer
+from app.web.application import serve
+from storage.memory import MemoryBlobStore, MemoryRecordStore
+
+ORIGIN = "ledger.example/commands"
+ROLES: dict[str, Role] = {
+    "Clara Clerk": "clerk",
+    "Dora Depositor": "depositor",
+    "Rita Recipient": "party",
+    "Judge One": "judge",
+    "Judge Two": "judge",
+    "Judge Three": "judge",
+}
+JUDGES = tuple(name for name, role in ROLES.items() if role == "judge")
+
+
+def now() -> int:
+    return int(time.time())
+
+
+@dataclass
+class Town:
+    """A registry, and everybody's home with a passphrase."""
+
+    folder: Path
+    url: str
+    authority: bytes
+    people: dict[str, tuple[Home, Keys]]
+    monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str]
+
+    @asynccontextmanager
+    async def client(self, name: str) -> AsyncIterator[Client]:
+        home, keys = self.people[name]
+        async with Client(home, keys, home.trust(), self.url, clock=now) as client:
+            yield client
+
+    def id(self, name: str) -> str:
+        return self.people[name][1].signer.kid
+
+    async def run(self, name: str, *argv: str, code: int = 0) -> Any:
+        """Run a command as a person; return the JSON that it printed."""
+        self.monkeypatch.setenv(HOME_VARIABLE, str(self.people[name][0].path))
+        self.monkeypatch.setenv(PASSPHRASE_VARIABLE, str(self.folder / "passphrase"))
+        self.capsys.readouterr()
+        given = await asyncio.to_thread(main, [*argv, "--json"])
+        shown = self.capsys.readouterr()
+        assert given == code, shown
+        return json.loads(shown.out)
+
+    async def says(self, name: str, *argv: str, code: int = 0) -> str:
+        """The same as text, both streams."""
+        self.monkeypatch.setenv(HOME_VARIABLE, str(self.people[name][0].path))
+        self.monkeypatch.setenv(PASSPHRASE_VARIABLE, str(self.folder / "passphrase"))
+        self.capsys.readouterr()
+        given = await asyncio.to_thread(main, list(argv))
+        shown = self.capsys.readouterr()
+        assert given == code, shown
+        return shown.out + shown.err
+
+
+@asynccontextmanager
+async def town(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> AsyncIterator[Town]:
+    (tmp_path / "passphrase").write_text("correct horse\n")
+    people = {
+        name: Home.create(tmp_path / name.split()[1], name=name, passphrase="correct horse", log_n=4)
+        for name in ("Rolf Registrar", *ROLES)
+    }
+    seeds = [os.urandom(32) for _ in range(3)]
+    founding = found(
+        origin=ORIGIN,
+        registrar=people["Rolf Registrar"][1],
+        authority=Authority(keys=(Signer(seeds[0]).public,), m=1),
+        log_seed=seeds[1],
+        service_seed=seeds[2],
+        now=now(),
+        rng=os.urandom,
+    )
+    terms = Terms(
+        origin=ORIGIN,
+        genesis=founding.genesis.digest,
+        log_seed=seeds[1],
+        service_seed=seeds[2],
+        checkpoint_seconds=0.02,
+        batch_seconds=0,
+    )
+    registry = Registry(terms, MemoryRecordStore(), MemoryBlobStore(clock=now), now)
+    runner, host, port = await serve(registry, "127.0.0.1", 0)
+    try:
+        url = f"http://{host}:{port}"
+        for home, _ in people.values():
+            home.set_trust(founding.trust.encode())
+            home.set_settings(Settings(service=url))
+        async with Api(url, origin=ORIGIN, signer=None, clock=now) as api:
+            await api.post_statement(founding.genesis.text)
+        place = Town(tmp_path, url, seeds[0], people, monkeypatch, capsys)
+        async with place.client("Rolf Registrar") as registrar:
+            for name, role in ROLES.items():
+                card = people[name][0].card()
+                receipt = await registrar.post(MemberEnrol(key=card.key, notes=card.notes, role=role, name=name))
+                if role in ("clerk", "judge"):
+                    await approve(registrar, receipt.statement.digest, seeds[0])
+        yield place
+    finally:
+        await runner.cleanup()
+
+
+async def test_from_proposal_to_opened_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async with town(tmp_path, monkeypatch, capsys) as place:
+        # A registrar's panel.
+        panel = (await place.run("Rolf Registrar", "panel", "propose", *JUDGES, "-k", "2"))["panel"]
+        assert "card_missing" in await place.says("Rolf Registrar", "panel", "roster", panel, code=1)
+        inbox = await place.run("Judge One", "inbox")
+        assert [each["duty"] for each in inbox["duties"]] == ["card"]
+        assert inbox["panels"][0]["missing"] == list(JUDGES)
+        for judge in JUDGES:
+            done = (await place.run(judge, "act"))["done"]
+            assert [(each["said"], each["fault"]) for each in done] == [("panel.card", None)]
+        act = (await place.run("Rolf Registrar", "panel", "roster", panel))["act"]
+        async with place.client("Rolf Registrar") as registrar:
+            await approve(registrar, bytes.fromhex(act), place.authority)
+        await place.run("Rolf Registrar", "panel", "open", panel)
+        for judge in (*JUDGES, *JUDGES):
+            assert "NOT done" not in await place.says(judge, "act")
+        shown = (await place.run("Rolf Registrar", "panel", "show", panel))["panels"][0]
+        assert (shown["waits_for"], shown["epoch"], shown["k"], len(shown["joint_key"])) == ("certified", 1, 2, 64)
+        assert "nothing waits" in await place.says("Judge One", "inbox")
+
+        # A case and a deposit, by the functions that their own commands call.
+        case_id, panel_id = os.urandom(16), bytes.fromhex(panel)
+        async with place.client("Clara Clerk") as clerk:
+            await clerk.post(CaseOpen(case_id=case_id, note=None))
+            for party in ("Dora Depositor", "Rita Recipient"):
+                await clerk.post(CaseParty(case_id=case_id, member=place.id(party), note=None))
+            await clerk.post(CaseAssign(case_id=case_id, panel_id=panel_id, presiding=place.id("Judge One")))
+        (tmp_path / "evidence.txt").write_bytes(b"It was raining.")
+        async with place.client("Dora Depositor") as depositor:
+            deposit = (
+                await Depositor(depositor).deposit(case_id, [Evidence(path=tmp_path / "evidence.txt")])
+            ).deposit_id.hex()
+
+        # Order, request, decisions.
+        (tmp_path / "order.pdf").write_bytes(b"%PDF the order")
+        (tmp_path / "other.pdf").write_bytes(b"%PDF another")
+        (tmp_path / "words.txt").write_text("Bitte bis Montag.\n")
+        words = str(tmp_path / "words.txt")
+        ordered = await place.run(
+            "Judge One",
+            *("order", case_id.hex(), "--deposit", deposit, "--to", "Rita Recipient"),
+            *("--paper", str(tmp_path / "order.pdf"), "--note", words),
+        )
+        asked = (await place.run("Rita Recipient", "request", ordered["order"], deposit, "--note", words))["request"]
+        assert [each["duty"] for each in (await place.run("Judge Two", "inbox"))["duties"]] == ["decide"]
+        docket = await place.run("Judge Two", "decide", asked)
+        assert (docket["requester"]["name"], docket["order"]["presiding"]) == ("Rita Recipient", "Judge One")
+        assert (docket["order"]["words"], docket["requester"]["words"]) == ("Bitte bis Montag.", "Bitte bis Montag.")
+        assert (docket["decision"], docket["faults"]) == (None, [])
+        await place.says("Judge Two", "decide", asked, "--grant", code=2)
+        wrong = await place.says(
+            "Judge Two", "decide", asked, "--grant", "--order", str(tmp_path / "other.pdf"), code=1
+        )
+        assert "wrong_document" in wrong
+        paper = str(tmp_path / "order.pdf")
+        granted = await place.run("Judge Two", "decide", asked, "--grant", "--order", paper)
+        assert granted["grant_index"] < granted["contribution_index"]
+        await place.run("Judge One", "decide", asked, "--refuse", "--reason", words)
+        out = str(tmp_path / "sealed")
+        assert "not_released" in await place.says("Rita Recipient", "fetch", deposit, "-o", out, code=1)
+        await place.run("Judge Three", "decide", asked, "--grant", "--order", paper)
+
+        # The recipient.
+        (mine,) = (await place.run("Rita Recipient", "inbox"))["requests"]
+        assert (mine["released"], mine["refused"]) == (True, ["Judge One"])
+        fetched = await place.run("Rita Recipient", "fetch", deposit, "-o", out)
+        assert len(fetched["files"]) == 2
+        opened = await place.run(
+            "Rita Recipient",
+            *("open", asked, "--sealed", out, "-o", str(tmp_path / "out"), "--identity-out", str(tmp_path / "key.txt")),
+        )
+        assert [each["verdict"] for each in opened["items"]] == ["equal"]
+        assert (tmp_path / "out" / "evidence.txt").read_bytes() == b"It was raining."
+        assert (tmp_path / "key.txt").read_text().startswith("AGE-SECRET-KEY-1")
+        again = await place.says("Rita Recipient", "open", asked, "-o", str(tmp_path / "again"), code=1)
+        assert "key_lost" in again
