@@ -4,6 +4,7 @@ Both come from the package index with the `test` extra, so they stand beside the
 the extra out do the tests skip (loudly), and in CI they fail.
 """
 
+import io
 import os
 import socket
 import subprocess
@@ -14,6 +15,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+import urllib3
+from minio import Minio
+from minio.error import MinioException
 
 from tests.conftest import IN_CI
 
@@ -92,3 +96,36 @@ def mongo_server(folder: Path, port: int, *options: str) -> Server:
     command = [program("secantusd-py"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
     command += ["--storage-path", str(folder / "data"), "--cache-size", "256M", *options]
     return Server(command, {}, folder / "server.log", lambda: accepts(port))
+
+
+def s3_server(folder: Path, port: int) -> Server:
+    """SeaweedFS with its S3 gateway on `port`; data in `folder`. Buckets are not made by themselves."""
+    (folder / "data").mkdir(exist_ok=True)
+    command = [program("weed"), "mini", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+    ports = free_ports(len(names) + 1)  # an unset gRPC port would be its port plus 10,000, free or not
+    command += [f"-{name}={each}" for name, each in zip(names, ports, strict=False)]
+    command += [f"-s3.port={port}", f"-s3.port.grpc={ports[-1]}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
+    command += ["-webdav=false", "-admin.ui=false", "-master.telemetry=false", "-s3.autoCreateBucket=false"]
+    # Without keys in the environment it would serve anybody.
+    environ = {"AWS_ACCESS_KEY_ID": S3_USER, "AWS_SECRET_ACCESS_KEY": S3_SECRET}
+    return Server(command, environ, folder / "server.log", lambda: stores_objects(port))
+
+
+def stores_objects(port: int) -> bool:
+    """Whether a PUT goes through: the health page of the gateway is there before the volumes are."""
+    client = s3_client(port)
+    bucket = "ready"
+    try:
+        if not client.bucket_exists(bucket):
+            client.make_bucket(bucket)
+        client.put_object(bucket, "ready", io.BytesIO(b"ready"), 5)
+    except (MinioException, urllib3.exceptions.HTTPError):
+        return False
+    return True
+
+
+def s3_client(port: int) -> Minio:
+    """The SDK's client with the store's own keys: the administrator, or an operator who went astray."""
+    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(30))
+    return Minio(f"127.0.0.1:{port}", S3_USER, S3_SECRET, secure=False, region="us-east-1", http_client=pool)
