@@ -13,7 +13,7 @@ import asyncio
 import itertools
 import ssl
 import time
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Self
@@ -27,12 +27,15 @@ from storage.hosts import S3Place
 from storage.locks import check_retain_until, refuse_shorter
 from storage.names import check_key, check_key_bounds, check_limit, check_range
 from storage.ports import BlobStat
-from storage.s3_bucket import ANSWER_SECONDS, NO_VERSIONS, THREADS, Bucket, check_bucket
+from storage.s3_bucket import ANSWER_SECONDS, NO_VERSIONS, THREADS, Bucket, check_bucket, gate
 from storage.s3_errors import Answer, Denied, Refusal, error_for, unavailable
 from storage.s3_http import S3Http, SignedRequest, iso_time, put_headers
 from storage.s3_names import key_of, object_name
 from storage.s3_probe import probe
 from storage.s3_stat import differences, foreign_headers, stat_of
+
+TRIES = 5
+"""How often a change of a lock is asked for until it stands."""
 
 
 class S3BlobStore:
@@ -122,10 +125,10 @@ class S3BlobStore:
         check_limit(limit)
         self._bucket.refuse_closed()
         found: list[BlobStat] = []
-        gate = asyncio.Semaphore(THREADS)
+        few = asyncio.Semaphore(THREADS)
 
         async def look(key: str) -> BlobStat | None:
-            async with gate:
+            async with few:
                 return await self.stat(key)
 
         def names() -> list[str]:
@@ -148,31 +151,39 @@ class S3BlobStore:
     async def extend(self, key: str, version: str, retain_until: int) -> None:
         what = self._check(key)
         check_retain_until(retain_until)
-        stat = await self._found(key, version)
-        refuse_shorter(stat, retain_until)
-        if retain_until == stat.retain_until or retain_until <= self._clock():
-            return
         iso_time(retain_until)
-        lock = Retention(COMPLIANCE, datetime.fromtimestamp(retain_until, UTC))
-        try:
-            await self._bucket.call(
-                what, self._bucket.client.set_object_retention, self._name, object_name(key), lock, version_id=version
-            )
-        except (Locked, Denied):
-            refuse_shorter(await self._found(key, version), retain_until)
-            raise
-        if (await self._found(key, version)).retain_until < retain_until:
-            raise unavailable(what, "the lock was confirmed, and does not stand as asked")
+
+        async def act() -> None:
+            lock = Retention(COMPLIANCE, datetime.fromtimestamp(retain_until, UTC))
+            client = self._bucket.client
+            try:
+                await self._bucket.call(
+                    what, client.set_object_retention, self._name, object_name(key), lock, version_id=version
+                )
+            except (Locked, Denied):
+                refuse_shorter(await self._found(key, version), retain_until)
+                raise
+
+        def stands(stat: BlobStat) -> bool:
+            refuse_shorter(stat, retain_until)
+            # A time that has passed by now is no lock, and S3 takes none.
+            return stat.retain_until == retain_until or retain_until <= self._clock()
+
+        async with gate(self._bucket.place, key):
+            if not stands(await self._found(key, version)):
+                await self._until(lambda stat: stat.retain_until >= retain_until, act, key, version)
 
     async def set_hold(self, key: str, version: str, on: bool) -> None:
         what = self._check(key)
-        if (await self._found(key, version)).hold == on:
-            return
         client = self._bucket.client
-        act = client.enable_object_legal_hold if on else client.disable_object_legal_hold
-        await self._bucket.call(what, act, self._name, object_name(key), version_id=version)
-        if (await self._found(key, version)).hold != on:
-            raise unavailable(what, "the hold was confirmed, and does not stand as asked")
+        change = client.enable_object_legal_hold if on else client.disable_object_legal_hold
+
+        async def act() -> None:
+            await self._bucket.call(what, change, self._name, object_name(key), version_id=version)
+
+        async with gate(self._bucket.place, key):
+            if (await self._found(key, version)).hold != on:
+                await self._until(lambda stat: stat.hold == on, act, key, version)
 
     async def delete(self, key: str, version: str) -> None:
         what = self._check(key)
@@ -257,6 +268,19 @@ class S3BlobStore:
                 f"the S3 server confirmed the blob {key}, and what stands there has another {', '.join(differs)}",
                 "Do not use this server for evidence; compare it with the list of servers that were tested.",
             )
+
+    async def _until(
+        self, stands: Callable[[BlobStat], bool], act: Callable[[], Awaitable[None]], key: str, version: str
+    ) -> None:
+        """Act and look, and again if need be.
+
+        SeaweedFS writes lock and hold back together, so that of two changes at the same moment one can undo the other.
+        """
+        for _ in range(TRIES):
+            await act()
+            if stands(await self._found(key, version)):
+                return
+        raise unavailable(f"the blob {key}", "the change was confirmed, and does not stand")
 
     async def _look(self, key: str, version: str | None) -> Mapping[str, str] | None:
         return await self._bucket.head(object_name(key), version, self._check(key))

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, TypeVar
+from weakref import WeakValueDictionary
 
 import urllib3
 from minio import Minio
@@ -108,6 +109,18 @@ class Bucket:
         self._closed = True
         await asyncio.to_thread(self._threads.shutdown, wait=True)
         self._pool.clear()
+
+
+_gates: WeakValueDictionary[tuple[str, str, int], asyncio.Lock] = WeakValueDictionary()
+
+
+def gate(place: S3Place, key: str) -> asyncio.Lock:
+    """Return the lock that orders the changes of one blob's lock in this process, whatever handle makes them."""
+    where = (place.url, key, id(asyncio.get_running_loop()))
+    found = _gates.get(where)
+    if found is None:
+        _gates[where] = found = asyncio.Lock()
+    return found
 
 
 async def check_bucket(bucket: Bucket, *, create: bool) -> None:
