@@ -73,14 +73,15 @@ class Door:
             placed = await self._projections.placed(statement.digest)
             if placed is not None and placed.index < self._sequencer.size:
                 return await self.receipt(statement.digest, placed.index, created=False)
-            await self._first_look(statement)
+            keys = await self._first_look(statement)
             now = self._clock()
             if isinstance(statement.claims, Deposit):
                 await self._uploads.check_deposit(statement.claims, statement.kid, now)
             note = getattr(statement.claims, "note", None)
             if note is not None:
                 await self._notes.check(note)
-            offer = Offer(statement=statement, written=await self._statements.write(statement, now))
+            written = await self._statements.write(statement, now)
+            offer = Offer(statement=statement, written=written, keys=keys)
             try:
                 committed = await self._sequencer.submit(offer)
             except Behind:
@@ -99,26 +100,27 @@ class Door:
         proof = Proof(index=index, path=path, checkpoint=checkpoint).format()
         return Receipt(index=index, digest=digest, leaf=leaf, size=size, tlog_proof=proof, created=created)
 
-    async def _first_look(self, statement: Statement) -> None:
-        """Raise Refused when the rules say no on the newest state that there is."""
+    async def _first_look(self, statement: Statement) -> frozenset[str]:
+        """Raise Refused when the rules say no on the newest state; return the keys of what they looked at."""
         if statement.envelope.seen.size > self._projections.size:
             await self._catch_up()
-        verdict = await self._verdict(statement)
-        if verdict is not None:
+        refusal, keys = await self._verdict(statement)
+        if refusal is not None:
             before = self._projections.size
             await self._catch_up()  # another process may have appended what this statement rests on
             if self._projections.size != before:
-                verdict = await self._verdict(statement)
-        if verdict is not None:
-            raise refused(verdict)
+                refusal, keys = await self._verdict(statement)
+        if refusal is not None:
+            raise refused(refusal)
+        return keys
 
     async def _catch_up(self) -> None:
         await self._projections.catch_up(await self._sequencer.catch_up())
 
-    async def _verdict(self, statement: Statement) -> Refusal | None:
-        size = self._projections.size
+    async def _verdict(self, statement: Statement) -> tuple[Refusal | None, frozenset[str]]:
+        size, working = self._projections.size, self._projections.working()
         try:
-            verdict = await self._projections.working().decide(
+            verdict = await working.decide(
                 statement,
                 Circumstances(
                     now=max(self._clock(), self._projections.time),
@@ -129,5 +131,5 @@ class Door:
                 ),
             )
         except Behind:
-            return None  # this state is gone already; the sequencer decides
-        return verdict if isinstance(verdict, Refusal) else None
+            return None, frozenset()  # this state is gone already; the sequencer decides
+        return (verdict if isinstance(verdict, Refusal) else None), working.keys

@@ -4,6 +4,7 @@ Each entry sees the changes of those before it in the batch. What a decision wro
 stands, so that applying it need not decide again; another writer's batch is decided anew from the stored statements.
 """
 
+import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -13,7 +14,7 @@ from app.rules.decide import Admitted, Refusal
 from app.service.aggregates import Behind
 from app.service.deciding import Working
 from app.service.history import History
-from app.service.projections import Projections
+from app.service.projections import Placed, Projections
 from app.service.statements import HOUR
 from app.statements.statement import Statement
 from ledger.batch import Batch
@@ -28,10 +29,14 @@ class WrittenTooLongAgo(AppError):
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Offer:
-    """A statement that is stored, and when it was written. `appended` turns true when this very offer was appended."""
+    """A statement that is stored, when it was written, and the aggregates that its first decision looked at.
+
+    `appended` turns true when this very offer was appended.
+    """
 
     statement: Statement
     written: int
+    keys: frozenset[str] = frozenset()
     appended: bool = False
 
 
@@ -51,10 +56,15 @@ class EvidenceAssembly:
         time = max(now, self._projections.time)
         working, admitted, here = self._projections.working(), list[Admitted](), dict[bytes, int]()
         outcomes: list[Outcome] = []
-        for offer in submissions:
+        await working.preload(key for offer in submissions for key in offer.keys)
+        places = await asyncio.gather(*(self._projections.placed(each.statement.digest) for each in submissions))
+        for offer, placed in zip(submissions, places, strict=True):
             digest = offer.statement.digest
             if digest in here:
                 outcomes.append(Known(index=here[digest]))
+                continue
+            if placed is not None:
+                outcomes.append(_where(placed, size))
                 continue
             outcome = await self._one(working, offer, size, size + len(admitted), time)
             if isinstance(outcome, Admitted):
@@ -76,15 +86,8 @@ class EvidenceAssembly:
         for _, offer in accepted:
             offer.appended = True
 
-    async def _one(
-        self, working: Working, offer: Offer, size: int, index: int, time: int
-    ) -> Admitted | Known | Exception:
+    async def _one(self, working: Working, offer: Offer, size: int, index: int, time: int) -> Admitted | Exception:
         statement = offer.statement
-        placed = await self._projections.placed(statement.digest)
-        if placed is not None:
-            if placed.index >= size:
-                return Behind(f"the entry {placed.index} is not seen here yet", "Catch up and try again.")
-            return Known(index=placed.index)
         if time - offer.written > HOUR:
             return WrittenTooLongAgo("the statement waited for more than an hour", "Offer it again.")
         verdict = await working.decide(
@@ -98,6 +101,12 @@ class EvidenceAssembly:
             ),
         )
         return refused(verdict) if isinstance(verdict, Refusal) else verdict
+
+
+def _where(placed: Placed, size: int) -> Known | Behind:
+    if placed.index >= size:
+        return Behind(f"the entry {placed.index} is not seen here yet", "Catch up and try again.")
+    return Known(index=placed.index)
 
 
 def refused(refusal: Refusal) -> Refused:

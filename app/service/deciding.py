@@ -1,5 +1,6 @@
 """The pure rules over stored aggregates: load what they ask for, and ask again."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import TypeVar
 
@@ -32,6 +33,17 @@ class Working:
                 return question(PartialView(self._loaded))
             except NotLoaded as missing:
                 self._loaded[missing.key] = await self._load(missing.key)
+
+    @property
+    def keys(self) -> frozenset[str]:
+        """The keys of what was asked for so far."""
+        return frozenset(self._loaded)
+
+    async def preload(self, keys: Iterable[str]) -> None:
+        """Load at once what will probably be asked for; each answer then comes without starting again."""
+        wanted = sorted(set(keys) - set(self._loaded))
+        found = await asyncio.gather(*(self._load(key) for key in wanted))
+        self._loaded |= dict(zip(wanted, found, strict=True))
 
     def evolve(self, changes: Iterable[Aggregate]) -> None:
         """Lay changes over the state."""

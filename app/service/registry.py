@@ -38,7 +38,7 @@ from storage.errors import StorageError
 from storage.ports import BlobStore, RecordStore
 
 log = logging.getLogger("muniment.registry")
-SWEEP_EVERY = 3600
+SWEEP_FIRST, SWEEP_EVERY = 3600, 86_400
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +126,7 @@ class Registry:
         self.locks = LockJob(records, blobs, self.projections, self.uploads)
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()
-        self._swept_at = clock()
+        self._sweep_at = clock() + SWEEP_FIRST
 
     async def start(self) -> None:
         """Load, verify and begin to accept. Raises DamagedLog, DamagedProjection, BadInput, what the stores raise."""
@@ -171,8 +171,8 @@ class Registry:
             self._locks_due.clear()
             if (await self.locks.run()).failed:
                 self._locks_due.set()
-        if self.clock() - self._swept_at >= SWEEP_EVERY:
-            self._swept_at = self.clock()
+        if self.clock() >= self._sweep_at:
+            self._sweep_at = self.clock() + SWEEP_EVERY
             await self.statements.sweep(self.clock(), self._is_entry)
 
     async def _is_entry(self, digest: str) -> bool:
@@ -184,6 +184,8 @@ class Registry:
                 await self.maintain()
             except (AppError, LedgerError, StorageError) as error:
                 log.warning("upkeep: %s: %s", error.code, error.message)
+            except Exception:
+                log.exception("upkeep: a fault; it goes on")
             await asyncio.sleep(self.terms.checkpoint_seconds)
 
     async def _check_keys(self) -> None:

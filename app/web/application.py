@@ -1,6 +1,5 @@
 """The aiohttp application: routes, one place for errors, security headers, the access log; and the server around it."""
 
-import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -117,8 +116,9 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     what = f"{request.method} {resource.canonical if resource is not None else '(no route)'}"
     try:
         response = await handler(request)
-    except (asyncio.CancelledError, ConnectionError):
-        raise
+    except ConnectionError:
+        # Whoever asked has gone, in the middle of his body or of our answer; nobody reads this one.
+        response = answer(problem_of(web.HTTPBadRequest(), what))
     except Exception as error:
         response = answer(problem_of(error, what))
     log.info("%s %d %.1f ms", what, response.status, 1000 * (time.monotonic() - began))

@@ -1,7 +1,6 @@
 """Notes, uploads, downloads."""
 
 import logging
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -19,12 +18,11 @@ from app.statements.kinds import Digest, Id
 from app.web.answers import bytes_answer, json_answer
 from app.web.keys import REGISTRY
 from app.web.public import OCTETS
-from app.web.reading import path_bytes, path_number, read_body, read_json, reader
+from app.web.reading import path_bytes, path_number, pieces, read_body, read_json, reader
 from storage.errors import StorageError
 
 log = logging.getLogger("muniment.web")
 PLACE_HEADER = "Muniment-Place"
-_PIECE = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +96,7 @@ async def put_segment(request: web.Request) -> web.Response:
             "Send exactly the segment.",
             code="digest_mismatch",
         )
-    new = await uploads.put_segment(place, _pieces(request))
+    new = await uploads.put_segment(place, pieces(request))
     return json_answer({"sha256": place.sha256.hex()}, status=201 if new else 200)
 
 
@@ -150,11 +148,6 @@ async def get_segment(request: web.Request) -> web.StreamResponse:
         if request.transport is not None:
             request.transport.abort()
     return response
-
-
-async def _pieces(request: web.Request) -> AsyncIterator[bytes]:
-    async for piece in request.content.iter_chunked(_PIECE):
-        yield piece
 
 
 def _segment(each: Segment) -> dict[str, object]:

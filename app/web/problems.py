@@ -97,7 +97,8 @@ class Problem:
             "type": f"urn:muniment:problem:{self.code}",
             "title": TITLES.get(self.status, "Refused"),
             "status": self.status,
-            "detail": self.detail,
+            # It may quote a header, which can hold what UTF-8 cannot.
+            "detail": self.detail.encode("utf-8", "replace").decode(),
             "instance": f"urn:muniment:incident:{self.instance}",
             "code": self.code,
             "next_step": self.next_step,
@@ -129,6 +130,8 @@ def problem_of(error: Exception, what: str) -> Problem:
     instance = secrets.token_hex(8)
     if isinstance(error, web.HTTPException):
         return _of_http(error, instance)
+    if isinstance(error, web.RequestPayloadError):
+        return _of_http(web.HTTPBadRequest(), instance)  # the sender went away, or cut his body short
     status = status_of(error)
     if status == 500:
         # The exception's own text is left out: it may quote what was sent.
@@ -152,7 +155,7 @@ def answer(problem: Problem) -> web.Response:
     """Return the problem as a response."""
     response = web.Response(
         status=problem.status,
-        body=format_json(problem.to_json()).encode("utf-8", "replace"),
+        body=format_json(problem.to_json()).encode(),
         content_type="application/problem+json",
     )
     if problem.status == 401:

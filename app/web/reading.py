@@ -1,6 +1,8 @@
 """Requests read strictly: bodies under a limit that is looked at before a byte is read, canonical JSON, ids, tokens."""
 
+import asyncio
 import re
+from collections.abc import AsyncIterator
 from typing import TypeVar
 
 from aiohttp import web
@@ -13,6 +15,9 @@ from app.web.keys import REGISTRY
 from app.web.problems import unauthorized
 
 MAX_JSON_BYTES = 16_384
+QUIET_SECONDS = 60
+"""How long a sender may be silent in the middle of a body."""
+_PIECE = 256 * 1024
 _NUMBER = re.compile(r"-1|0|[1-9][0-9]{0,15}", re.ASCII)
 
 T = TypeVar("T")
@@ -23,11 +28,24 @@ async def read_body(request: web.Request, limit: int) -> bytes:
     if (request.content_length or 0) > limit:
         raise _too_large(limit)
     found = bytearray()
-    async for piece in request.content.iter_chunked(65_536):
+    async for piece in pieces(request):
         found += piece
         if len(found) > limit:
             raise _too_large(limit)
     return bytes(found)
+
+
+async def pieces(request: web.Request) -> AsyncIterator[bytes]:
+    """Yield the body as it comes. Raises HTTPRequestTimeout when nothing comes for a minute."""
+    while True:
+        try:
+            async with asyncio.timeout(QUIET_SECONDS):
+                piece = await request.content.read(_PIECE)
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        if not piece:
+            return
+        yield piece
 
 
 async def read_json(request: web.Request, record: type[T]) -> T:

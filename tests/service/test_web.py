@@ -154,6 +154,35 @@ async def test_a_body_beyond_its_limit_is_refused_before_it_is_read(house: House
     assert b'"code":"too_large"' in answer
 
 
+async def test_a_sender_who_goes_away_in_the_middle_is_no_fault_of_ours(
+    house: House, caplog: pytest.LogCaptureFixture
+) -> None:
+    host, port = house.url.removeprefix("http://").split(":")
+    with caplog.at_level(logging.INFO):
+        for _ in range(3):
+            _, writer = await asyncio.open_connection(host, int(port))
+            writer.write(b"POST /v1/statements HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nabc")
+            await writer.drain()
+            assert (await house.call("GET", "/healthz")).status == 200
+            writer.close()
+            await writer.wait_closed()
+        for _ in range(1000):  # until the service has seen the connections end
+            if caplog.text.count("POST /v1/statements 400") == 3:
+                break
+            await house.call("GET", "/healthz")
+    assert caplog.text.count("POST /v1/statements 400") == 3
+    assert "incident" not in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+async def test_headers_that_are_no_text_are_refused(house: House) -> None:
+    for name in (b"Authorization: Bearer ", b"Muniment-Place: "):
+        path = f"/v1/uploads/{'00' * 16}/segments/0/0".encode() if name.startswith(b"M") else b"/v1/me"
+        method = b"PUT " if name.startswith(b"M") else b"GET "
+        answer = await raw(house, method + path + b" HTTP/1.1\r\nHost: x\r\n" + name + b"\xff\xfe.\xff\r\n\r\n")
+        assert answer.startswith((b"HTTP/1.1 401", b"HTTP/1.1 400")), answer[:300]
+
+
 async def test_tokens_end_with_time_key_and_membership(house: House) -> None:
     world = house.world
     token = await house.new_token("lawyer1")
