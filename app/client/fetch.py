@@ -6,6 +6,7 @@ goes on where the last good segment ends. Bytes that stand under a name and are 
 segment is not the one that the manifest names, everything that this call wrote is removed.
 """
 
+import asyncio
 import contextlib
 import hashlib
 import hmac
@@ -89,6 +90,8 @@ async def fetch(
     except Mismatch:
         written.remove()
         raise
+    except OSError as error:
+        raise unwritable(folder, error) from error
     return Fetched(
         request=named,
         deposit_id=deposit_id,
@@ -139,7 +142,7 @@ class _Written:
         try:
             make_folder(folder)
         except OSError as error:
-            raise BadInput(f"{folder} cannot be made: {error.strerror}", "Name another.", code="unwritable") from error
+            raise unwritable(folder, error) from error
 
     def put(self, name: str, data: bytes) -> None:
         """A small file, once."""
@@ -190,12 +193,14 @@ async def _fetch_item(
     name = item_name(index)
     final = written.folder / name
     if final.exists():
-        if final.stat().st_size != item.length or _good(final, item)[0] != len(item.segments):
+        if final.stat().st_size != item.length or (await asyncio.to_thread(_good, final, item))[0] != len(
+            item.segments
+        ):
             raise exists(final)
         meter.add(item.length)
         return meter.done
     part = written.part(name)
-    count, length = _good(part, item) if part.exists() else (0, 0)
+    count, length = await asyncio.to_thread(_good, part, item) if part.exists() else (0, 0)
     with _opened(part, "r+b" if part.exists() else "wb") as file:
         # What lies behind the last good segment was cut off by a crash, or is not ours.
         file.truncate(length)
@@ -203,13 +208,13 @@ async def _fetch_item(
         meter.add(length)
         for segment in range(count, len(item.segments)):
             data = await client.api.segment(deposit_id, index, segment)
-            if not hmac.compare_digest(hashlib.sha256(data).digest(), item.segments[segment]):
+            if not hmac.compare_digest(await asyncio.to_thread(_sha256, data), item.segments[segment]):
                 raise Mismatch(
                     f"segment {segment} of item {index} is not the one that the deposit committed to",
                     "Nothing was kept. Tell the registrar; another copy of the store may be whole.",
                     code="segment_mismatch",
                 )
-            file.write(data)
+            await asyncio.to_thread(file.write, data)
             meter.add(len(data))
         written.commit(file, name)
     return meter.done
@@ -228,13 +233,21 @@ def _good(path: Path, item: ManifestItem) -> tuple[int, int]:
 
 
 def _opened(path: Path, mode: str) -> BinaryIO:
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}", "Name another.", code="unwritable") from error
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     if mode == "wb":
         os.ftruncate(descriptor, 0)
     return os.fdopen(descriptor, "r+b")
+
+
+def _sha256(data: bytes) -> bytes:
+    return hashlib.sha256(data).digest()
+
+
+def unwritable(path: Path, error: OSError) -> BadInput:
+    """The error for a place that cannot be written: no right, no room."""
+    return BadInput(
+        f"{path} cannot be written: {error.strerror or error}", "Make room, or name another folder.", code="unwritable"
+    )
 
 
 def exists(path: Path) -> BadInput:

@@ -6,6 +6,7 @@ the inventory opens the item's slots; `not_equal` when the plaintext differs fro
 `undeclared` when no declaration opens the slots. The recipient's secret is destroyed when the opening is on the ledger.
 """
 
+import asyncio
 import hashlib
 import os
 from collections.abc import Callable
@@ -14,12 +15,12 @@ from pathlib import Path
 from typing import Literal
 
 from app.client.docket import checked_manifest
-from app.client.fetch import Fetched, exists, fetch, read_fetched, segments_of
+from app.client.fetch import Fetched, exists, fetch, read_fetched, segments_of, unwritable
 from app.client.files import make_folder, read_file, sync_folder
 from app.client.lock import only_one
 from app.client.release import AskedVault, verified_release
 from app.client.session import Client, Receipt, State
-from app.errors import AppError, BadInput, Mismatch, Refused
+from app.errors import AppError, Mismatch, Refused
 from app.panels.errors import PanelError
 from app.panels.making.opening import open_capsule
 from app.panels.request import Release
@@ -115,7 +116,8 @@ async def open_request(
         else:
             if output.identity is not None:
                 _write_identity(output.identity, Identity(secret))
-            found = _open_items(state, deposit, manifest, fetched, (Identity(secret), output.folder))
+            into = (Identity(secret), output.folder)
+            found = await asyncio.to_thread(_open_items, state, deposit, manifest, fetched, into)
         if asked.state.ended:
             # The opening was published and the crash came before the key was destroyed.
             AskedVault(client.vault).destroy(release.request.req_hash)
@@ -167,7 +169,10 @@ def _open_items(
         fault = _deposit_fault(inventory, manifest, claims.slots)
     items = declared(inventory, deposit, manifest)
     names = safe_output_names(item.name if item is not None else f"item-{i:03d}.bin" for i, item in enumerate(items, 1))
-    make_folder(folder)
+    try:
+        make_folder(folder)
+    except OSError as error:
+        raise unwritable(folder, error) from error
     opened = []
     for index, item in enumerate(items, 1):
         path = folder / names[index - 1]
@@ -226,6 +231,8 @@ def _open_item(
     except AppError as error:
         _raise_if_local(error)
         fault = error
+    except OSError as error:
+        raise unwritable(path, error) from error
     return OpenedItem(
         item=index,
         path=path if found is not None else None,
@@ -307,7 +314,7 @@ def _write_identity(path: Path, identity: Identity) -> None:
             return  # from an opening that was cut off
         raise exists(path) from None
     except OSError as error:
-        raise BadInput(f"{path} cannot be written: {error.strerror}", "Name another.", code="unwritable") from error
+        raise unwritable(path, error) from error
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()

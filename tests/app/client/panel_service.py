@@ -3,13 +3,16 @@
 Every person has a real age recipient, the evidence is really sealed. `heard` keeps every body posted to the one door.
 """
 
+import atexit
 import base64
 import hashlib
 import json
 import os
+import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +29,7 @@ from app.panels.making.capsule import encrypt
 from app.panels.making.proof import prove
 from app.rules.aggregates import Case, Epoch, Order, Panel, Request
 from app.rules.replay import Entry
+from app.rules.view import WholeView
 from app.sealing.age import encrypt_bytes
 from app.sealing.inventory import InventoryItem, format_inventory, make_inventory
 from app.sealing.manifest import Manifest, format_manifest, manifest_hash, manifest_item
@@ -355,10 +359,36 @@ def malformed(Y: bytes, bound: bytes) -> bytes:
     return b"\x01" + bytes(U) + bytes(Ubar) + proof + box
 
 
+_MADE: dict[str, tuple[World, bytes, Path]] = {}
+"""A certified panel of 2 of 3 as the clients made it once: world, panel id, homes."""
+
+
 @asynccontextmanager
-async def bench(folder: Path) -> AsyncIterator[Bench]:
-    """A court whose service runs, without a panel yet."""
-    service = PanelService(court())
+async def with_panel(folder: Path) -> AsyncIterator[Bench]:
+    """A court with a certified panel of judge1 to judge3, two of whom open, and a case of both lawyers."""
+    if "3" not in _MADE:
+        place = Path(tempfile.mkdtemp(prefix="panel-"))
+        atexit.register(shutil.rmtree, place, ignore_errors=True)
+        async with bench(place) as made:
+            await made.ceremony(JUDGES[:3], 2)
+            made.assign()
+        _MADE["3"] = (made.world, made.panel_id, made.homes)
+    world, panel_id, homes = _MADE["3"]
+    shutil.copytree(homes, folder / "homes")
+    async with bench(folder, copy_of(world)) as made:
+        made.panel_id, made.case_id = panel_id, fresh("case")
+        yield made
+
+
+def copy_of(world: World) -> World:
+    """The same world, to go its own way from here."""
+    return replace(world, entries=list(world.entries), view=WholeView(world.view.aggregates.values()))
+
+
+@asynccontextmanager
+async def bench(folder: Path, world: World | None = None) -> AsyncIterator[Bench]:
+    """A court whose service runs, without a panel yet unless the world has one."""
+    service = PanelService(world if world is not None else court())
     async with service.server() as server:
         yield Bench(
             service=service, url=str(server.make_url("/")), homes=folder / "homes", trust=trust_of(service.world)

@@ -29,20 +29,17 @@ from ledger.checkpoint import Checkpoint
 from ledger.cosignature import Ed25519Cosigner
 from ledger.note import Note
 from ledger.proof import Proof
-from tests.app.client.panel_service import JUDGES, PAPER, Bench, bench
+from tests.app.client.panel_service import PAPER, Bench, with_panel
 from tests.app.client.world_service import keys_of, trust_of
 from tests.app.rules.world import Release, ready_to_release, seed
 
-THREE = JUDGES[:3]
 ASKER = "lawyer2"
 
 
 @asynccontextmanager
 async def asked(tmp_path: Path) -> AsyncIterator[tuple[Bench, bytes]]:
     """A panel of 2 of 3, a deposit, an order and a request."""
-    async with bench(tmp_path) as court:
-        await court.ceremony(THREE, 2)
-        court.assign()
+    async with with_panel(tmp_path) as court:
         court.deposit(("a.txt", b"evidence"))
         yield court, await court.released()
 
@@ -232,9 +229,7 @@ async def test_a_refusal_tells_its_reason_to_the_case_alone(tmp_path: Path) -> N
 async def test_disclosures_of_a_requester_are_shown_and_false_ones_named(tmp_path: Path) -> None:
     from app.client.release import order, request
 
-    async with bench(tmp_path) as court:
-        await court.ceremony(THREE, 2)
-        court.assign()
+    async with with_panel(tmp_path) as court:
         first = court.deposit(("contract.pdf", b"evidence"), name="first")
         second = court.deposit(("photo.jpg", b"other"), name="second")
         async with court.client("judge1") as presiding:

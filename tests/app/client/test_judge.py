@@ -23,7 +23,7 @@ from app.panels.states import SessionStatus
 from app.rules.aggregates import Panel
 from app.rules.aggregates import Session as SessionAggregate
 from app.statements.kinds import PanelDeal
-from tests.app.client.panel_service import JUDGES, Bench, bench
+from tests.app.client.panel_service import JUDGES, Bench, bench, with_panel
 from tests.app.client.world_service import keys_of
 from tests.app.rules.world import seed
 
@@ -217,6 +217,27 @@ async def test_a_bad_share_is_blamed_once_and_the_next_roster_goes_without_the_d
         assert len(list(vault_of(court, "judge1").hosts())) == 1
 
 
+async def test_a_roster_approved_while_a_session_is_open_does_not_stop_it(tmp_path: Path) -> None:
+    """The visit check asks whether the session's roster was the newest when it opened, not whether it is now."""
+    async with bench(tmp_path) as court:
+        await court.until_open(THREE, 2)
+        live = session_of(court).state.session.session
+        other = JUDGES[2:]
+        async with court.client("registrar") as registrar:
+            await propose(registrar, tuple(court.world.id(judge) for judge in other), 2, court.panel_id)
+        assert await court.acts("judge3") == ["panel.card", "panel.deal"]
+        for judge in other[1:]:
+            assert await court.acts(judge) == ["panel.card"]
+        async with court.client("registrar") as registrar:
+            act = await roster(registrar, court.panel_id)
+            for key in ("authority1", "authority2"):
+                await approve(registrar, act.digest, seed(key))
+        for _ in range(2):
+            for judge in THREE:
+                await court.acts(judge)
+        assert session_of(court, live).state.status is SessionStatus.CERTIFIED
+
+
 async def test_a_card_whose_keys_are_elsewhere_is_named(tmp_path: Path) -> None:
     async with bench(tmp_path) as court:
         await court.until_open(THREE, 2)
@@ -228,8 +249,7 @@ async def test_a_card_whose_keys_are_elsewhere_is_named(tmp_path: Path) -> None:
 
 
 async def test_a_reshare_hands_the_key_to_a_new_roster_and_the_old_shares_are_destroyed(tmp_path: Path) -> None:
-    async with bench(tmp_path) as court:
-        await court.ceremony(THREE, 2)
+    async with with_panel(tmp_path) as court:
         first = panel_of(court).state.current
         assert first is not None
         later = ("judge2", "judge3", "judge4")

@@ -19,7 +19,7 @@ from app.client.release import AskedVault, order, own_request, progress_of, requ
 from app.errors import BadInput, Mismatch, Refused
 from app.panels.errors import PanelError
 from app.rules.aggregates import Request
-from tests.app.client.panel_service import JUDGES, PAPER, Bench, bench
+from tests.app.client.panel_service import JUDGES, PAPER, Bench, bench, with_panel
 from tests.app.client.world_service import keys_of
 
 THREE = JUDGES[:3]
@@ -31,9 +31,7 @@ async def released(
     tmp_path: Path, *files: tuple[str, bytes], judges: tuple[str, ...] = THREE[:2], **wrong: Any
 ) -> AsyncIterator[tuple[Bench, bytes]]:
     """A panel of 2 of 3, a deposit of `files`, and a request granted by `judges`."""
-    async with bench(tmp_path) as court:
-        await court.ceremony(THREE, 2)
-        court.assign()
+    async with with_panel(tmp_path) as court:
         court.deposit(*(files or FILES), **wrong)
         yield court, await court.released(*judges)
 
@@ -229,9 +227,7 @@ async def test_names_from_the_depositors_machine_stay_in_the_folder(tmp_path: Pa
 
 @pytest.mark.parametrize("arrives", [False, True])
 async def test_a_request_cut_off_is_sent_again_with_the_same_key(tmp_path: Path, arrives: bool) -> None:
-    async with bench(tmp_path) as court:
-        await court.ceremony(THREE, 2)
-        court.assign()
+    async with with_panel(tmp_path) as court:
         court.deposit(*FILES)
         async with court.client("judge1") as presiding:
             ordered = await order(
@@ -308,3 +304,18 @@ async def test_nobody_opens_with_the_request_of_another(tmp_path: Path) -> None:
         with pytest.raises(Refused) as caught:
             await fetch(other, deposit_of(court), tmp_path / "sealed")
         assert caught.value.code == "unknown_request"
+
+
+async def test_a_place_that_cannot_be_written_is_named_and_says_nothing_of_the_evidence(tmp_path: Path) -> None:
+    async with released(tmp_path) as (court, asked):
+        (tmp_path / "file").write_bytes(b"")
+        for output in (
+            Output(folder=tmp_path / "file" / "out"),
+            Output(folder=tmp_path / "file" / "out", sealed=tmp_path / "sealed"),
+            Output(folder=tmp_path / "out", identity=tmp_path / "file" / "key"),
+        ):
+            with pytest.raises(BadInput) as caught:
+                await opened(court, asked, output)
+            assert caught.value.code == "unwritable"
+        assert court.service.claims_heard("release.opening") == []
+        assert len(kept(court)) == 1
