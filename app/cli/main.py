@@ -14,17 +14,23 @@ from ledger.errors import LedgerError
 from storage.errors import StorageError
 
 COMMANDS = (
+    "init",
     "serve",
+    "identity",
+    "member",
     "panel",
+    "case",
+    "deposit",
+    "proof",
+    "order",
+    "request",
     "inbox",
     "act",
     "decide",
-    "order",
-    "request",
     "fetch",
     "open",
-    "audit",
     "verify",
+    "audit",
     "witness",
 )
 """In the order in which help shows them; each is a module of `app.cli.commands`."""

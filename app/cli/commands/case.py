@@ -1,0 +1,196 @@
+"""`muniment case`: open a case, assign its panel, add parties, list and show."""
+
+import argparse
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from app.cli.connect import add_person, connected, hex_argument, member_named
+from app.cli.output import show
+
+if TYPE_CHECKING:
+    from app.client.session import Client, State
+    from app.rules.aggregates import Case
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = commands.add_parser("case", help="open, assign, add parties to, list and show cases")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+    case_id = hex_argument(16, "the id of a case")
+
+    opened = actions.add_parser("open", help="open a case (registrar or clerk)")
+    opened.add_argument("--title", required=True, help="title and docket number; sealed, the service never reads it")
+    add_person(opened)
+    opened.set_defaults(run=lambda args: asyncio.run(run_open(args)))
+
+    assign = actions.add_parser("assign", help="give the case a panel and a presiding judge (registrar or clerk)")
+    assign.add_argument("case", metavar="CASE", type=case_id)
+    assign.add_argument("--panel", type=hex_argument(32, "the id of a panel"), required=True)
+    assign.add_argument("--presiding", metavar="JUDGE", required=True, help="his id or name")
+    add_person(assign)
+    assign.set_defaults(run=lambda args: asyncio.run(run_assign(args)))
+
+    party = actions.add_parser("party", help="add a depositor or party to the case (registrar or clerk)")
+    party.add_argument("case", metavar="CASE", type=case_id)
+    party.add_argument("member", metavar="MEMBER", help="his id, or his name if you can see him")
+    party.add_argument("--notes", metavar="CARD", help="his identity.json, so that the title can be sealed to him")
+    add_person(party)
+    party.set_defaults(run=lambda args: asyncio.run(run_party(args)))
+
+    listed = actions.add_parser("list", help="list the cases that concern you")
+    add_person(listed)
+    listed.set_defaults(run=lambda args: asyncio.run(run_list(args)))
+
+    shown = actions.add_parser("show", help="show a case")
+    shown.add_argument("case", metavar="CASE", type=case_id)
+    add_person(shown)
+    shown.set_defaults(run=lambda args: asyncio.run(run_show(args)))
+
+
+async def run_open(args: argparse.Namespace) -> int:
+    """Open a case under a fresh id; the title is sealed to its opener, and later to each party."""
+    from app.statements.kinds import CaseOpen  # noqa: PLC0415
+
+    async with connected(args) as client:
+        await client.sync()
+        note = await client.put_note(args.title, (), ())
+        case_id = client.rng(16)
+        receipt = await client.post(CaseOpen(case_id=case_id, note=note))
+    show(args, {"case": case_id.hex(), "index": receipt.index}, [f"case {case_id.hex()}: entry {receipt.index}"])
+    return 0
+
+
+async def run_assign(args: argparse.Namespace) -> int:
+    """Assign a certified panel, which is followed from the trust file first."""
+    from app.client.panel import follow  # noqa: PLC0415
+    from app.statements.kinds import CaseAssign  # noqa: PLC0415
+
+    async with connected(args) as client:
+        state = await client.sync()
+        panel = follow(state, args.panel)
+        presiding = member_named(state, args.presiding)
+        receipt = await client.post(CaseAssign(case_id=args.case, panel_id=args.panel, presiding=presiding.id))
+    names = ", ".join(each.name for each in panel.judges)
+    show(
+        args,
+        {"case": args.case.hex(), "panel": args.panel.hex(), "presiding": presiding.id, "index": receipt.index},
+        [f"case {args.case.hex()}: {panel.k} of {panel.n} judges ({names}); {presiding.name} presides"],
+    )
+    return 0
+
+
+async def run_party(args: argparse.Namespace) -> int:
+    """Add a member, with the title sealed to him where his notes recipient is known."""
+    from pathlib import Path  # noqa: PLC0415
+
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.client.home import parse_card  # noqa: PLC0415
+    from app.rules.aggregates import Person  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+    from app.statements.kinds import CaseParty  # noqa: PLC0415
+
+    async with connected(args) as client:
+        state = await client.sync()
+        if args.notes is not None:
+            card = parse_card(read_file(Path(args.notes), "the identity card", most=16_384))
+            member, notes = thumbprint(card.key), card.notes
+        elif len(args.member) == 43 and state.view.find(Person, args.member) is None:
+            member, notes = args.member, None  # a clerk sees lawyers only once they are in one of his cases
+        else:
+            person = member_named(state, args.member)
+            member, notes = person.id, person.notes
+        title = await title_of(client, state, args.case)
+        note = await client.put_note(title, (), (notes,)) if title is not None and notes is not None else None
+        receipt = await client.post(CaseParty(case_id=args.case, member=member, note=note))
+    show(
+        args,
+        {"case": args.case.hex(), "member": member, "index": receipt.index, "title_sealed": note is not None},
+        [f"{member} is in the case {args.case.hex()}: entry {receipt.index}"],
+    )
+    return 0
+
+
+async def run_list(args: argparse.Namespace) -> int:
+    """List cases."""
+    from app.rules.aggregates import Case  # noqa: PLC0415
+
+    async with connected(args) as client:
+        state = await client.sync()
+        cases = [each for each in state.view.aggregates.values() if isinstance(each, Case)]
+        rows = [{"case": each.id, "title": await title_of(client, state, bytes.fromhex(each.id))} for each in cases]
+    show(args, {"cases": rows}, [f"{row['case']}  {row['title'] or '(no title for you)'}" for row in rows])
+    return 0
+
+
+async def run_show(args: argparse.Namespace) -> int:
+    """Show a case: people, panels, deposits, requests."""
+    from app.client.panel import case_of, panels_of  # noqa: PLC0415
+    from app.rules.aggregates import Deposited, Person, Request  # noqa: PLC0415
+
+    async with connected(args) as client:
+        state = await client.sync()
+        case: Case = case_of(state, args.case)
+        title = await title_of(client, state, args.case)
+    everything = state.view.aggregates.values()
+    deposits = [each for each in everything if isinstance(each, Deposited) and each.case_id == args.case]
+    requests = [each for each in everything if isinstance(each, Request) and each.case_id == args.case]
+    panels = panels_of(state, args.case) if case.panels else ()
+
+    def name(member: str | None) -> str:
+        person = state.view.find(Person, member) if member else None
+        return person.name if person is not None else member or "nobody"
+
+    document = {
+        "case": case.id,
+        "title": title,
+        "opened_by": case.opened_by,
+        "presiding": case.presiding,
+        "parties": [{"member": each, "name": name(each)} for each in case.parties],
+        "panels": [
+            {
+                "panel": each.panel_id.hex(),
+                "epoch": each.epoch,
+                "k": each.k,
+                "n": each.n,
+                "judges": [{"member": judge.id, "name": judge.name} for judge in each.judges],
+            }
+            for each in panels
+        ],
+        "deposits": [
+            {"deposit": each.id, "depositor": each.depositor, "index": state.indices[each.digest]} for each in deposits
+        ],
+        "requests": [
+            {"request": each.id, "deposit": each.deposit_id.hex(), "recipient": each.recipient} for each in requests
+        ],
+    }
+    lines = [f"case {case.id}: {title or '(no title for you)'}", f"  opened by {name(case.opened_by)}"]
+    lines += [f"  party {name(each)} ({each})" for each in case.parties]
+    lines += [
+        f"  panel {each.panel_id.hex()}: {each.k} of {each.n}, epoch {each.epoch}: "
+        + ", ".join(judge.name for judge in each.judges)
+        for each in panels
+    ]
+    lines += [f"  {name(case.presiding)} presides"] if case.presiding else []
+    lines += [f"  deposit {each.id} by {name(each.depositor)}, entry {state.indices[each.digest]}" for each in deposits]
+    lines += [f"  request {each.id} for {each.deposit_id.hex()} by {name(each.recipient)}" for each in requests]
+    show(args, document, lines)
+    return 0
+
+
+async def title_of(client: "Client", state: "State", case_id: bytes) -> str | None:
+    """The case's title, from a note that is sealed to this person; None where there is none."""
+    from app.errors import Mismatch, Refused  # noqa: PLC0415
+    from app.statements.kinds import CaseOpen, CaseParty  # noqa: PLC0415
+    from app.statements.statement import parse_statement  # noqa: PLC0415
+
+    for entry in state.entries.values():
+        claims = parse_statement(entry.statement).claims
+        if not isinstance(claims, CaseOpen | CaseParty) or claims.case_id != case_id or claims.note is None:
+            continue
+        if isinstance(claims, CaseParty) and claims.member != state.member:
+            continue
+        try:
+            return (await client.read_note(claims.note)).words
+        except (Mismatch, Refused):
+            continue  # sealed to somebody else
+    return None

@@ -1,0 +1,134 @@
+"""`muniment deposit FILE… --case CASE`: seal files on this machine and deposit them; resume what was interrupted."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.cli.connect import add_person, connected, hex_argument
+from app.cli.output import human_size, note, progress, show
+from app.errors import BadInput, Refused
+
+if TYPE_CHECKING:
+    from app.client.deposit import Accepted, Depositor
+    from app.client.panel import CertifiedPanel
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = commands.add_parser(
+        "deposit",
+        help="seal and deposit files",
+        description="Seal files on this machine and deposit them in a case. All files of one deposit open together. "
+        "The key is destroyed once the registry has accepted; what the files are can be disclosed later, one by one.",
+    )
+    deposit_id = hex_argument(16, "the id of a deposit")
+    parser.add_argument("files", metavar="FILE", type=Path, nargs="*")
+    parser.add_argument("--case", type=hex_argument(16, "the id of a case"))
+    parser.add_argument("--description", help="what this is; hidden, and can be disclosed")
+    parser.add_argument("--origin", help="where it comes from; hidden, and can be disclosed")
+    parser.add_argument("--note", help="words for the people of the case; sealed to them")
+    parser.add_argument(
+        "--panel",
+        type=hex_argument(32, "the id of a panel"),
+        action="append",
+        default=[],
+        help="seal to this panel of the case; up to three (default: the case's own)",
+    )
+    parser.add_argument("--yes", action="store_true", help="do not ask whether these are the right judges")
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--resume", metavar="DEPOSIT", type=deposit_id, help="go on with an interrupted deposit")
+    what.add_argument("--discard", metavar="DEPOSIT", type=deposit_id, help="destroy an interrupted deposit's state")
+    what.add_argument("--list", action="store_true", help="list the interrupted deposits")
+    add_person(parser)
+    parser.set_defaults(run=lambda args: asyncio.run(run(args)))
+
+
+async def run(args: argparse.Namespace) -> int:
+    """Deposit, resume, discard or list."""
+    from app.client.deposit import Depositor, Evidence  # noqa: PLC0415
+    from app.client.lock import only_one  # noqa: PLC0415
+
+    starts = args.resume is None and args.discard is None and not args.list
+    if starts and (args.case is None or not args.files):
+        raise BadInput("name the case and at least one file", "muniment deposit FILE… --case CASE", code="usage")
+    async with connected(args) as client:
+        depositor = Depositor(client)
+        if args.list:
+            ids = [each.hex() for each in depositor.uploads.ids()]
+            show(args, {"unfinished": ids}, ids or ["nothing is unfinished"])
+            return 0
+        with only_one(client.home.path):
+            if args.discard is not None:
+                depositor.discard(args.discard)
+                show(args, {"discarded": args.discard.hex()}, [f"{args.discard.hex()} is discarded"])
+                return 0
+            if args.resume is not None:
+                accepted = await _resume(args, depositor)
+            else:
+                total = sum(each.stat().st_size for each in args.files if each.is_file())
+                with progress("sealing", total, quiet=args.json) as bar:
+                    accepted = await depositor.deposit(
+                        args.case,
+                        [Evidence(path=each) for each in args.files],
+                        description=args.description,
+                        origin=args.origin,
+                        words=args.note,
+                        panels=args.panel,
+                        approve=lambda panels: _approve(panels, ask=not args.yes and not args.json),
+                        progress=lambda done, _all: bar(done),
+                        planned=lambda id: note(
+                            f"deposit {id.hex()}; if interrupted: muniment deposit --resume {id.hex()}"
+                        ),
+                    )
+    _show(args, accepted)
+    return 0
+
+
+async def _resume(args: argparse.Namespace, depositor: "Depositor") -> "Accepted":
+    plan = depositor.uploads.plan(args.resume)
+    total = sum(each.size for each in plan.items) if plan is not None else 0
+    with progress("sealing", total, quiet=args.json) as bar:
+        return await depositor.resume(
+            args.resume,
+            progress=lambda done, _all: bar(done),
+            restarted=lambda error: note(f"{error.message}: this deposit starts over under a new id"),
+        )
+
+
+def _approve(panels: "Sequence[CertifiedPanel]", *, ask: bool) -> None:
+    """Show who could open this, before a file is read."""
+    for panel in panels:
+        note(f"sealing to the panel {panel.panel_id.hex()}, epoch {panel.epoch}: any {panel.k} of these {panel.n} open")
+        for index, judge in enumerate(panel.judges, 1):
+            note(f"  {index}. {judge.name} ({judge.id})")
+    if ask and sys.stdin.isatty() and input("Are these the judges? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Refused("you did not confirm the judges", "Ask the clerk which panel the case has.", code="not_confirmed")
+
+
+def _show(args: argparse.Namespace, accepted: "Accepted") -> None:
+    document = {
+        "deposit": accepted.deposit_id.hex(),
+        "case": accepted.case_id.hex(),
+        "statement": accepted.receipt.statement.digest.hex(),
+        "index": accepted.receipt.index,
+        "size": accepted.state.checkpoint.size,
+        "root": accepted.state.checkpoint.root.hex(),
+        "items": [
+            {"item": index, "name": each.name, "type": each.type, "size": each.size, "sha256": each.sha256.hex()}
+            for index, each in enumerate(accepted.inventory.items, 1)
+        ],
+        "sealed_bytes": accepted.manifest.total_bytes,
+        "panels": [{"panel": each.panel_id.hex(), "k": each.k, "n": each.n} for each in accepted.panels],
+    }
+    lines = [
+        f"deposit {accepted.deposit_id.hex()} is accepted: entry {accepted.receipt.index}, proven at size "
+        f"{accepted.state.checkpoint.size}",
+        f"  statement {accepted.receipt.statement.digest.hex()}",
+    ]
+    for index, each in enumerate(accepted.inventory.items, 1):
+        lines.append(f"  {index}. {each.name}  {human_size(each.size)}  SHA-256 {each.sha256.hex()}")
+    lines.append("  the key is destroyed; the disclosures are kept, encrypted, in your folder")
+    show(args, document, lines)

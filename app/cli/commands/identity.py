@@ -1,0 +1,103 @@
+"""`muniment identity`: a person's keys, what he trusts, and the card that the registrar enrols."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from app.cli.connect import add_person, home_of
+from app.cli.output import note, show
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = commands.add_parser("identity", help="make and show your keys; set what you trust")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    new = actions.add_parser("new", help="make fresh keys under a passphrase")
+    new.add_argument("--name", required=True, help="your name or office, as others will read it")
+    new.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
+    add_person(new)
+    new.set_defaults(run=run_new)
+
+    given = actions.add_parser("set", help="set the trust file or the service's address")
+    given.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
+    add_person(given)
+    given.set_defaults(run=run_set)
+
+    shown = actions.add_parser("show", help="show your card and what you trust")
+    add_person(shown)
+    shown.set_defaults(run=run_show)
+
+
+def run_new(args: argparse.Namespace) -> int:
+    """Make an identity."""
+    from app.client.home import read_passphrase  # noqa: PLC0415
+
+    home = home_of(args)
+    if args.trust is not None:
+        _trust(args)  # refused before keys are made
+    home, keys = home.create(home.path, name=args.name, passphrase=read_passphrase("New passphrase: ", twice=True))
+    _set(args)
+    path = home.path / "identity.json"
+    show(
+        args,
+        {"home": str(home.path), "member": keys.signer.kid, "name": keys.name, "card": str(path)},
+        [f"{keys.name}: {keys.signer.kid}", f"keys in {home.path}; hand {path} to the registrar"],
+    )
+    note("There is no way back to the keys without the passphrase: keep a copy of the folder and of the passphrase.")
+    return 0
+
+
+def run_set(args: argparse.Namespace) -> int:
+    """Set trust or service."""
+    _set(args)
+    return run_show(args)
+
+
+def run_show(args: argparse.Namespace) -> int:
+    """Show the card, without the passphrase."""
+    from app.canonical import format_json  # noqa: PLC0415
+    from app.client.home import format_card  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+
+    home = home_of(args)
+    card = home.card()
+    found: dict[str, Any] = {
+        "home": str(home.path),
+        "member": thumbprint(card.key),
+        "card": json.loads(format_card(card)),
+        "trust": None,
+        "service": None,
+    }
+    lines = [f"{card.name}: {found['member']}", f"keys in {home.path}"]
+    if (home.path / "trust.json").exists():
+        trust = home.trust()
+        found["trust"] = {"origin": trust.origin, "sha256": trust.sha256.hex(), "genesis": trust.genesis.hex()}
+        lines.append(f"trusts {trust.origin}, trust file SHA-256 {trust.sha256.hex()}")
+    if (home.path / "settings.json").exists():
+        found["service"] = home.settings().service
+        lines.append(f"service {found['service']}")
+    assert format_json(found["card"])  # noqa: S101 - it was read from canonical text
+    show(args, found, lines)
+    return 0
+
+
+def _trust(args: argparse.Namespace) -> bytes:
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.statements.trust import MAX_TRUST_BYTES, parse_trust  # noqa: PLC0415
+
+    data = read_file(args.trust, "the trust file", most=MAX_TRUST_BYTES)
+    parse_trust(data)
+    return data
+
+
+def _set(args: argparse.Namespace) -> None:
+    from app.client.home import Settings  # noqa: PLC0415
+
+    home = home_of(args)
+    if args.trust is not None:
+        trust = home.set_trust(_trust(args))
+        note(f"the trust file's SHA-256 is {trust.sha256.hex()}: compare it with the gazette's")
+    if args.service is not None:
+        home.set_settings(Settings(service=args.service))

@@ -1,0 +1,160 @@
+"""`muniment member`: who belongs to the registry: enrol, approve, revoke, list."""
+
+import argparse
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from app.cli.connect import add_person, connected, hex_argument, member_named
+from app.cli.output import show
+
+if TYPE_CHECKING:
+    from app.client.session import Receipt
+
+ROLES = ("registrar", "clerk", "judge", "depositor", "party", "auditor")
+ACT_VALID_SECONDS = 30 * 86_400
+
+
+def add(commands: "argparse._SubParsersAction[Any]") -> None:
+    """Add the command."""
+    parser = commands.add_parser("member", help="enrol, approve, revoke and list members")
+    actions = parser.add_subparsers(metavar="ACTION", required=True)
+
+    enrol = actions.add_parser("enrol", help="enrol a person by his card (registrar)")
+    enrol.add_argument("card", metavar="CARD", type=Path, help="his identity.json")
+    enrol.add_argument("--role", choices=ROLES, required=True)
+    add_person(enrol)
+    enrol.set_defaults(run=lambda args: asyncio.run(run_enrol(args)))
+
+    approve = actions.add_parser("approve", help="approve an act with a key of the authority")
+    approve.add_argument("act", metavar="ACT", type=hex_argument(32, "the digest of an act"))
+    approve.add_argument("--key", type=Path, help="the authority's key file (default: the key of your own identity)")
+    add_person(approve)
+    approve.set_defaults(run=lambda args: asyncio.run(run_approve(args)))
+
+    revoke = actions.add_parser("revoke", help="revoke a member (registrar)")
+    revoke.add_argument("member", metavar="MEMBER", help="his id or name")
+    add_person(revoke)
+    revoke.set_defaults(run=lambda args: asyncio.run(run_revoke(args)))
+
+    waiting = actions.add_parser("waiting", help="list the acts that wait for the authority's approval")
+    add_person(waiting)
+    waiting.set_defaults(run=lambda args: asyncio.run(run_waiting(args)))
+
+    listed = actions.add_parser("list", help="list the members that you can see")
+    add_person(listed)
+    listed.set_defaults(run=lambda args: asyncio.run(run_list(args)))
+
+
+async def run_enrol(args: argparse.Namespace) -> int:
+    """Enrol a person."""
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.client.home import parse_card  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+    from app.statements.kinds import MemberEnrol  # noqa: PLC0415
+
+    card = parse_card(read_file(args.card, "the identity card", most=16_384))
+    async with connected(args) as client:
+        claims = MemberEnrol(key=card.key, notes=card.notes, role=args.role, name=card.name)
+        receipt = await client.post(claims, valid_seconds=ACT_VALID_SECONDS)
+    _show_act(args, receipt, f"{card.name} ({thumbprint(card.key)}) as {args.role}", member=thumbprint(card.key))
+    return 0
+
+
+async def run_approve(args: argparse.Namespace) -> int:
+    """Approve an act."""
+    from app.client.authority import load_authority_key  # noqa: PLC0415
+    from app.client.home import read_passphrase  # noqa: PLC0415
+    from app.client.registrar import approve  # noqa: PLC0415
+    from app.rules.aggregates import PendingAct  # noqa: PLC0415
+
+    async with connected(args) as client:
+        seed = client.keys.seed
+        if args.key is not None:
+            seed = load_authority_key(args.key, read_passphrase("Passphrase of the authority's key: "))
+        statement, receipt = await approve(client, args.act, seed)
+        state = await client.confirm(receipt)
+    act = state.view.find(PendingAct, args.act.hex())
+    given, effective = (len(act.approvals), act.effective) if act is not None else (0, False)
+    needed = client.trust.authority.m
+    show(
+        args,
+        {
+            "act": args.act.hex(),
+            "kind": statement.kind,
+            "index": receipt.index,
+            "approvals": given,
+            "needed": needed,
+            "effective": effective,
+        },
+        [f"{statement.kind} {args.act.hex()}: {given} of {needed} approvals" + (", in effect" if effective else "")],
+    )
+    return 0
+
+
+async def run_revoke(args: argparse.Namespace) -> int:
+    """Revoke a member."""
+    from app.statements.kinds import MemberRevoke  # noqa: PLC0415
+
+    async with connected(args) as client:
+        person = member_named(await client.sync(), args.member)
+        claims = MemberRevoke(member=person.id, role=person.role)
+        receipt = await client.post(claims, valid_seconds=ACT_VALID_SECONDS)
+    _show_act(args, receipt, f"the revocation of {person.name} ({person.id}), {person.role}", member=person.id)
+    return 0
+
+
+async def run_waiting(args: argparse.Namespace) -> int:
+    """List the acts that wait."""
+    from app.rules.aggregates import PendingAct  # noqa: PLC0415
+    from app.statements.statement import parse_statement  # noqa: PLC0415
+
+    async with connected(args) as client:
+        state = await client.sync()
+    acts = [each for each in state.view.aggregates.values() if isinstance(each, PendingAct) and not each.effective]
+    rows: list[dict[str, Any]] = []
+    for each in acts:
+        statement = parse_statement(each.statement)
+        rows.append(
+            {
+                "act": each.id,
+                "kind": statement.kind,
+                "what": getattr(statement.claims, "name", "") or getattr(statement.claims, "member", ""),
+                "role": getattr(statement.claims, "role", ""),
+                "approvals": list(each.approvals),
+                "expires": statement.envelope.exp,
+            }
+        )
+    lines = [
+        f"{row['act']}  {row['kind']}  {row['what']} {row['role']}  {len(row['approvals'])} approvals" for row in rows
+    ]
+    show(args, {"waiting": rows}, lines or ["nothing waits"])
+    return 0
+
+
+async def run_list(args: argparse.Namespace) -> int:
+    """List members."""
+    from app.rules.aggregates import Person  # noqa: PLC0415
+
+    async with connected(args) as client:
+        state = await client.sync()
+    people = sorted(
+        (each for each in state.view.aggregates.values() if isinstance(each, Person)), key=lambda each: each.index
+    )
+    rows = [{"member": p.id, "role": p.role, "name": p.name, "active": p.active, "index": p.index} for p in people]
+    lines = [f"{p.id}  {p.role:9}  {p.name}{'' if p.active else '  (revoked)'}" for p in people]
+    show(args, {"members": rows}, lines)
+    return 0
+
+
+def _show_act(args: argparse.Namespace, receipt: "Receipt", what: str, *, member: str) -> None:
+    from app.statements.kinds import OFFICES  # noqa: PLC0415
+
+    waits = getattr(receipt.statement.claims, "role", "") in OFFICES
+    digest = receipt.statement.digest.hex()
+    tail = f"; it waits for the authority: muniment member approve {digest}" if waits else ""
+    show(
+        args,
+        {"act": digest, "member": member, "index": receipt.index, "waits_for_approval": waits},
+        [f"{what}: entry {receipt.index}{tail}"],
+    )

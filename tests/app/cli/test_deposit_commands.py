@@ -1,0 +1,109 @@
+"""deposit, proof and verify as commands, against the real service in a thread, on a world with a panel."""
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from app.client.home import Settings
+from tests.app.cli.running import Terminal
+from tests.app.client.court import Court, court
+from tests.app.client.world_service import keys_of
+from tests.app.rules.world import fresh
+from tests.app.verify.proofs import panelled
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Court, bytes]]:
+    """A registry in a thread of its own; the clock of the commands is the world's."""
+    world, _, case_id = panelled()
+    ready: list[Court] = []
+    begun, loop = threading.Event(), asyncio.new_event_loop()
+    end = asyncio.Event()
+
+    async def serve() -> None:
+        async with court(world, tmp_path / "unused") as found:
+            ready.append(found)
+            begun.set()
+            await end.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert begun.wait(60)
+    monkeypatch.setattr("app.cli.connect.clock", lambda: world.now)
+    yield ready[0], case_id
+    loop.call_soon_threadsafe(end.set)
+    thread.join(60)
+    loop.close()
+
+
+@pytest.fixture
+def terminal(
+    place: tuple[Court, bytes],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Terminal:
+    found = Terminal(tmp_path, capsys, monkeypatch)
+    (tmp_path / "trust.json").write_text(place[0].trust.text)
+    for name in ("lawyer1", "lawyer2"):
+        home = found.person(name, keys_of(name))
+        home.set_trust(place[0].trust.text.encode())
+        home.set_settings(Settings(service=place[0].url))
+    return found
+
+
+def test_deposit_then_proof_then_verify(terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path) -> None:
+    case_id, trust = place[1].hex(), tmp_path / "trust.json"
+    files = [tmp_path / "a.txt", tmp_path / "b.pdf"]
+    for path in files:
+        path.write_bytes(path.name.encode())
+    made = terminal.run("lawyer1", "deposit", files[0], "--case", case_id, files[1], "--description", "letters")
+    assert [each["name"] for each in made["items"]] == ["a.txt", "b.pdf"]
+    assert made["items"][1]["type"] == "application/pdf"
+    assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": []}
+
+    proof = tmp_path / "deposit.proof.json"
+    disclose = ["--disclose", "name,size,type,sha256"]
+    written = terminal.run("lawyer1", "proof", made["deposit"], *disclose, "-o", proof)
+    assert written["outcome"] == "verified"
+    assert len(written["disclosed"]) == 8
+    verdict = terminal.run("lawyer2", "verify", proof, *files, "--trust", trust)
+    assert [each["items"] for each in verdict["files"]] == [[1], [2]]
+    again = terminal.run("lawyer1", "proof", made["deposit"], *disclose, "-o", proof, code=2)
+    assert again["error"]["code"] == "output_exists"
+
+    # One item alone; nothing of the other one is in the file.
+    single = tmp_path / "single.json"
+    terminal.run("lawyer1", "proof", made["deposit"], *disclose, "--item", "2", "-o", single)
+    assert [each["item"] for each in json.loads(single.read_text())["disclosures"]] == [2, 2, 2, 2]
+    terminal.run("lawyer1", "verify", single, files[0], "--trust", trust, code=1)
+
+    # Another party of the case can prove that it stands there, and disclose nothing.
+    bare = tmp_path / "bare.json"
+    terminal.run("lawyer2", "proof", made["deposit"], "-o", bare)
+    terminal.run("lawyer1", "verify", bare, "--trust", trust)
+    refused = terminal.run("lawyer2", "proof", made["deposit"], *disclose, "-o", tmp_path / "no.json", code=2)
+    assert refused["error"]["code"] == "not_kept"
+    unknown = terminal.run("lawyer1", "proof", fresh("nothing").hex(), "-o", tmp_path / "no.json", code=1)
+    assert unknown["error"]["code"] == "not_found"
+    assert not (tmp_path / "no.json").exists()
+
+    shown = terminal.run("lawyer2", "case", "show", case_id)
+    assert [each["deposit"] for each in shown["deposits"]] == [made["deposit"]]
+    assert [each["name"] for each in shown["panels"][0]["judges"]] == ["judge1", "judge2", "judge3"]
+
+
+def test_what_deposit_refuses(terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(b"a")
+    case_id = place[1].hex()
+    assert terminal.run("lawyer1", "deposit", "--case", case_id, code=2)["error"]["code"] == "usage"
+    absent = terminal.run("lawyer1", "deposit", tmp_path / "absent", "--case", case_id, code=2)
+    assert absent["error"]["code"] == "unreadable"
+    not_his = terminal.run("lawyer2", "deposit", tmp_path / "a", "--case", case_id, code=1)
+    assert not_his["error"]["code"] == "not_in_case"
+    assert terminal.run("lawyer1", "deposit", "--resume", "00" * 16, code=2)["error"]["code"] == "no_upload"
+    assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": []}
