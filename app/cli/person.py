@@ -7,13 +7,15 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from app.errors import BadInput, Refused
 
 if TYPE_CHECKING:
+    from app.client.home import Home, Keys
     from app.client.session import Client
     from app.rules.aggregates import Person
     from app.rules.view import WholeView
@@ -25,18 +27,62 @@ MAX_WORDS_BYTES = 32_768
 
 def as_person(work: "Callable[[Client], Awaitable[T]]") -> T:
     """Unlock the keys, connect, and do `work`. Raises BadInput for what is not set up in MUNIMENT_HOME."""
-    from app.client.home import Home, home_path, read_passphrase  # noqa: PLC0415 - `--help` starts without it
-    from app.client.session import Client  # noqa: PLC0415
 
-    home = Home(home_path())
-    trust, settings = home.trust(), home.settings()
-    keys = home.unlock(read_passphrase())
-
-    async def connected() -> T:
-        async with Client(home, keys, trust, settings.service, clock=lambda: int(time.time())) as client:
+    async def run() -> T:
+        async with connected() as client:
             return await work(client)
 
-    return asyncio.run(connected())
+    return asyncio.run(run())
+
+
+@asynccontextmanager
+async def connected() -> AsyncIterator["Client"]:
+    """The person's client, unlocked and connected. Raises BadInput (missing, no_identity), Mismatch."""
+    from app.client.session import Client  # noqa: PLC0415 - `--help` starts without it
+
+    home = home_of()
+    trust, settings = home.trust(), home.settings()
+    async with Client(home, unlock(home), trust, settings.service, clock=clock) as client:
+        yield client
+
+
+def clock() -> int:
+    """Unix seconds."""
+    return int(time.time())
+
+
+def home_of() -> "Home":
+    """The person's folder: MUNIMENT_HOME, else the platform's place."""
+    from app.client.home import Home, home_path  # noqa: PLC0415
+
+    return Home(home_path())
+
+
+def unlock(home: "Home") -> "Keys":
+    """Open the keys with the passphrase of MUNIMENT_PASSPHRASE_FILE or the terminal. Raises BadInput (no_identity)."""
+    from app.client.home import read_passphrase  # noqa: PLC0415
+
+    if not home.identity_path.exists():
+        raise BadInput(
+            f"there is no identity in {home.path}",
+            "Make one with `muniment identity new`, or name your folder in MUNIMENT_HOME.",
+            code="no_identity",
+        )
+    return home.unlock(read_passphrase())
+
+
+def write_result(path: Path, data: bytes) -> None:
+    """Write a result to a new file, durably. Raises BadInput (output_exists, unwritable)."""
+    from app.client.files import write_file  # noqa: PLC0415
+
+    if path.exists():
+        raise BadInput(f"{path} exists already", "Name another file, or move it away.", code="output_exists")
+    try:
+        write_file(path, data, mode=0o644)
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be written: {error.strerror}", "Name another place.", code="unwritable"
+        ) from error
 
 
 def id_of(text: str) -> bytes:

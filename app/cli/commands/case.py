@@ -4,8 +4,8 @@ import argparse
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from app.cli.connect import add_person, connected, hex_argument, member_named
-from app.cli.output import show
+from app.cli.output import add_json, show
+from app.cli.person import add_note, connected, digest_of, id_of, member_of, words_of
 
 if TYPE_CHECKING:
     from app.client.session import Client, State
@@ -16,34 +16,33 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
     parser = commands.add_parser("case", help="open, assign, add parties to, list and show cases")
     actions = parser.add_subparsers(metavar="ACTION", required=True)
-    case_id = hex_argument(16, "the id of a case")
 
     opened = actions.add_parser("open", help="open a case (registrar or clerk)")
-    opened.add_argument("--title", required=True, help="title and docket number; sealed, the service never reads it")
-    add_person(opened)
+    add_note(opened, "--title", "title and docket number")
+    add_json(opened)
     opened.set_defaults(run=lambda args: asyncio.run(run_open(args)))
 
     assign = actions.add_parser("assign", help="give the case a panel and a presiding judge (registrar or clerk)")
-    assign.add_argument("case", metavar="CASE", type=case_id)
-    assign.add_argument("--panel", type=hex_argument(32, "the id of a panel"), required=True)
+    assign.add_argument("case", metavar="CASE", type=id_of)
+    assign.add_argument("--panel", type=digest_of, required=True)
     assign.add_argument("--presiding", metavar="JUDGE", required=True, help="his id or name")
-    add_person(assign)
+    add_json(assign)
     assign.set_defaults(run=lambda args: asyncio.run(run_assign(args)))
 
     party = actions.add_parser("party", help="add a depositor or party to the case (registrar or clerk)")
-    party.add_argument("case", metavar="CASE", type=case_id)
+    party.add_argument("case", metavar="CASE", type=id_of)
     party.add_argument("member", metavar="MEMBER", help="his id, or his name if you can see him")
     party.add_argument("--notes", metavar="CARD", help="his identity.json, so that the title can be sealed to him")
-    add_person(party)
+    add_json(party)
     party.set_defaults(run=lambda args: asyncio.run(run_party(args)))
 
     listed = actions.add_parser("list", help="list the cases that concern you")
-    add_person(listed)
+    add_json(listed)
     listed.set_defaults(run=lambda args: asyncio.run(run_list(args)))
 
     shown = actions.add_parser("show", help="show a case")
-    shown.add_argument("case", metavar="CASE", type=case_id)
-    add_person(shown)
+    shown.add_argument("case", metavar="CASE", type=id_of)
+    add_json(shown)
     shown.set_defaults(run=lambda args: asyncio.run(run_show(args)))
 
 
@@ -51,9 +50,10 @@ async def run_open(args: argparse.Namespace) -> int:
     """Open a case under a fresh id; the title is sealed to its opener, and later to each party."""
     from app.statements.kinds import CaseOpen  # noqa: PLC0415
 
-    async with connected(args) as client:
+    title = words_of(args.note)
+    async with connected() as client:
         await client.sync()
-        note = await client.put_note(args.title, (), ())
+        note = await client.put_note(title, (), ()) if title is not None else None
         case_id = client.rng(16)
         receipt = await client.post(CaseOpen(case_id=case_id, note=note))
     show(args, {"case": case_id.hex(), "index": receipt.index}, [f"case {case_id.hex()}: entry {receipt.index}"])
@@ -65,10 +65,10 @@ async def run_assign(args: argparse.Namespace) -> int:
     from app.client.panel import follow  # noqa: PLC0415
     from app.statements.kinds import CaseAssign  # noqa: PLC0415
 
-    async with connected(args) as client:
+    async with connected() as client:
         state = await client.sync()
         panel = follow(state, args.panel)
-        presiding = member_named(state, args.presiding)
+        presiding = member_of(state.view, args.presiding)
         receipt = await client.post(CaseAssign(case_id=args.case, panel_id=args.panel, presiding=presiding.id))
     names = ", ".join(each.name for each in panel.judges)
     show(
@@ -89,7 +89,7 @@ async def run_party(args: argparse.Namespace) -> int:
     from app.statements.keys import thumbprint  # noqa: PLC0415
     from app.statements.kinds import CaseParty  # noqa: PLC0415
 
-    async with connected(args) as client:
+    async with connected() as client:
         state = await client.sync()
         if args.notes is not None:
             card = parse_card(read_file(Path(args.notes), "the identity card", most=16_384))
@@ -97,7 +97,7 @@ async def run_party(args: argparse.Namespace) -> int:
         elif len(args.member) == 43 and state.view.find(Person, args.member) is None:
             member, notes = args.member, None  # a clerk sees lawyers only once they are in one of his cases
         else:
-            person = member_named(state, args.member)
+            person = member_of(state.view, args.member)
             member, notes = person.id, person.notes
         title = await title_of(client, state, args.case)
         note = await client.put_note(title, (), (notes,)) if title is not None and notes is not None else None
@@ -114,7 +114,7 @@ async def run_list(args: argparse.Namespace) -> int:
     """List cases."""
     from app.rules.aggregates import Case  # noqa: PLC0415
 
-    async with connected(args) as client:
+    async with connected() as client:
         state = await client.sync()
         cases = [each for each in state.view.aggregates.values() if isinstance(each, Case)]
         rows = [{"case": each.id, "title": await title_of(client, state, bytes.fromhex(each.id))} for each in cases]
@@ -127,7 +127,7 @@ async def run_show(args: argparse.Namespace) -> int:
     from app.client.panel import case_of, panels_of  # noqa: PLC0415
     from app.rules.aggregates import Deposited, Person, Request  # noqa: PLC0415
 
-    async with connected(args) as client:
+    async with connected() as client:
         state = await client.sync()
         case: Case = case_of(state, args.case)
         title = await title_of(client, state, args.case)

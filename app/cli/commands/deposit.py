@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli.connect import add_person, connected, hex_argument
-from app.cli.output import human_size, note, progress, show
+from app.cli.output import add_json, human_size, note, progress, show
+from app.cli.person import add_note, connected, digest_of, id_of, words_of
 from app.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -24,25 +24,25 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Seal files on this machine and deposit them in a case. All files of one deposit open together. "
         "The key is destroyed once the registry has accepted; what the files are can be disclosed later, one by one.",
     )
-    deposit_id = hex_argument(16, "the id of a deposit")
     parser.add_argument("files", metavar="FILE", type=Path, nargs="*")
-    parser.add_argument("--case", type=hex_argument(16, "the id of a case"))
-    parser.add_argument("--description", help="what this is; hidden, and can be disclosed")
-    parser.add_argument("--origin", help="where it comes from; hidden, and can be disclosed")
-    parser.add_argument("--note", help="words for the people of the case; sealed to them")
+    parser.add_argument("--case", type=id_of)
+    text = "hidden, can be disclosed; a text file"
+    parser.add_argument("--description", metavar="FILE", type=Path, help=f"what this is; {text}")
+    parser.add_argument("--origin", metavar="FILE", type=Path, help=f"where it comes from; {text}")
+    add_note(parser)
     parser.add_argument(
         "--panel",
-        type=hex_argument(32, "the id of a panel"),
+        type=digest_of,
         action="append",
         default=[],
         help="seal to this panel of the case; up to three (default: the case's own)",
     )
     parser.add_argument("--yes", action="store_true", help="do not ask whether these are the right judges")
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--resume", metavar="DEPOSIT", type=deposit_id, help="go on with an interrupted deposit")
-    what.add_argument("--discard", metavar="DEPOSIT", type=deposit_id, help="destroy an interrupted deposit's state")
+    what.add_argument("--resume", metavar="DEPOSIT", type=id_of, help="go on with an interrupted deposit")
+    what.add_argument("--discard", metavar="DEPOSIT", type=id_of, help="destroy an interrupted deposit's state")
     what.add_argument("--list", action="store_true", help="list the interrupted deposits")
-    add_person(parser)
+    add_json(parser)
     parser.set_defaults(run=lambda args: asyncio.run(run(args)))
 
 
@@ -54,7 +54,8 @@ async def run(args: argparse.Namespace) -> int:
     starts = args.resume is None and args.discard is None and not args.list
     if starts and (args.case is None or not args.files):
         raise BadInput("name the case and at least one file", "muniment deposit FILE… --case CASE", code="usage")
-    async with connected(args) as client:
+    description, origin, words = words_of(args.description), words_of(args.origin), words_of(args.note)
+    async with connected() as client:
         depositor = Depositor(client)
         if args.list:
             ids = [each.hex() for each in depositor.uploads.ids()]
@@ -73,9 +74,9 @@ async def run(args: argparse.Namespace) -> int:
                     accepted = await depositor.deposit(
                         args.case,
                         [Evidence(path=each) for each in args.files],
-                        description=args.description,
-                        origin=args.origin,
-                        words=args.note,
+                        description=description,
+                        origin=origin,
+                        words=words,
                         panels=args.panel,
                         approve=lambda panels: _approve(panels, ask=not args.yes and not args.json),
                         progress=lambda done, _all: bar(done),

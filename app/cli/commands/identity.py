@@ -5,8 +5,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from app.cli.connect import add_person, home_of
-from app.cli.output import note, show
+from app.cli.output import add_json, note, show
+from app.cli.person import home_of
 
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -17,16 +17,18 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     new = actions.add_parser("new", help="make fresh keys under a passphrase")
     new.add_argument("--name", required=True, help="your name or office, as others will read it")
     new.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
-    add_person(new)
+    new.add_argument("--service", metavar="URL", help="where the registry's service is")
+    add_json(new)
     new.set_defaults(run=run_new)
 
     given = actions.add_parser("set", help="set the trust file or the service's address")
     given.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
-    add_person(given)
+    given.add_argument("--service", metavar="URL", help="where the registry's service is")
+    add_json(given)
     given.set_defaults(run=run_set)
 
     shown = actions.add_parser("show", help="show your card and what you trust")
-    add_person(shown)
+    add_json(shown)
     shown.set_defaults(run=run_show)
 
 
@@ -34,7 +36,7 @@ def run_new(args: argparse.Namespace) -> int:
     """Make an identity."""
     from app.client.home import read_passphrase  # noqa: PLC0415
 
-    home = home_of(args)
+    home = home_of()
     if args.trust is not None:
         _trust(args)  # refused before keys are made
     home, keys = home.create(home.path, name=args.name, passphrase=read_passphrase("New passphrase: ", twice=True))
@@ -61,7 +63,7 @@ def run_show(args: argparse.Namespace) -> int:
     from app.client.home import format_card  # noqa: PLC0415
     from app.statements.keys import thumbprint  # noqa: PLC0415
 
-    home = home_of(args)
+    home = home_of()
     card = home.card()
     found: dict[str, Any] = {
         "home": str(home.path),
@@ -95,7 +97,7 @@ def _trust(args: argparse.Namespace) -> bytes:
 def _set(args: argparse.Namespace) -> None:
     from app.client.home import Settings  # noqa: PLC0415
 
-    home = home_of(args)
+    home = home_of()
     if args.trust is not None:
         trust = home.set_trust(_trust(args))
         note(f"the trust file's SHA-256 is {trust.sha256.hex()}: compare it with the gazette's")

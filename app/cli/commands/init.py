@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 from typing import Any
 
-from app.cli.connect import add_person, clock, home_of, unlock
-from app.cli.output import note, show
+from app.cli.output import add_json, note, show
+from app.cli.person import clock, home_of, unlock
 from app.errors import BadInput
 
 
@@ -38,7 +38,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--port", type=int, default=8080, help="where the service will listen (default 8080)")
     parser.add_argument("--host", default="127.0.0.1", help="where the service will listen (default 127.0.0.1)")
     parser.add_argument("--post", action="store_true", help="the service runs: post the genesis to it")
-    add_person(parser)
+    add_json(parser)
     parser.set_defaults(run=run)
 
 
@@ -63,7 +63,7 @@ def _found(args: argparse.Namespace) -> int:
     folder: Path = args.dir
     if (folder / "genesis.jws").exists():
         raise BadInput(f"{folder} holds a registry already", "Choose another folder.", code="already_there")
-    home = home_of(args)
+    home = home_of()
     cards = [parse_card(read_file(each, "an authority's card", most=16_384)) for each in args.authority]
     count = len(cards) or args.keys
     if not 1 <= args.m <= count <= 31:
@@ -98,7 +98,7 @@ def _found(args: argparse.Namespace) -> int:
     write_file(folder / "policy.txt", founding.policy.encode(), mode=0o644)
     trust = home.set_trust(founding.trust.encode())
     host = f"[{args.host}]" if ":" in args.host else args.host
-    home.set_settings(Settings(service=args.service or f"http://{host}:{args.port}"))
+    home.set_settings(Settings(service=f"http://{host}:{args.port}"))
     # Last: a folder with a genesis is whole.
     write_file(folder / "genesis.jws", founding.genesis.text.encode(), mode=0o644)
     show(
@@ -126,13 +126,13 @@ def _found(args: argparse.Namespace) -> int:
 
 
 async def _post(args: argparse.Namespace) -> int:
-    from app.cli.connect import connected  # noqa: PLC0415
+    from app.cli.person import connected  # noqa: PLC0415
     from app.client.files import read_file  # noqa: PLC0415
     from app.statements.statement import MAX_STATEMENT_BYTES, parse_statement  # noqa: PLC0415
     from app.statements.trust import check_genesis  # noqa: PLC0415
 
     genesis = parse_statement(read_file(args.dir / "genesis.jws", "the genesis", most=MAX_STATEMENT_BYTES))
-    async with connected(args) as client:
+    async with connected() as client:
         check_genesis(client.trust, genesis)
         receipt = await client.submit(genesis)
         state = await client.confirm(receipt)

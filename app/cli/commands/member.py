@@ -5,8 +5,8 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli.connect import add_person, connected, hex_argument, member_named
-from app.cli.output import show
+from app.cli.output import add_json, show
+from app.cli.person import connected, digest_of, member_of
 
 if TYPE_CHECKING:
     from app.client.session import Receipt
@@ -23,26 +23,26 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     enrol = actions.add_parser("enrol", help="enrol a person by his card (registrar)")
     enrol.add_argument("card", metavar="CARD", type=Path, help="his identity.json")
     enrol.add_argument("--role", choices=ROLES, required=True)
-    add_person(enrol)
+    add_json(enrol)
     enrol.set_defaults(run=lambda args: asyncio.run(run_enrol(args)))
 
     approve = actions.add_parser("approve", help="approve an act with a key of the authority")
-    approve.add_argument("act", metavar="ACT", type=hex_argument(32, "the digest of an act"))
+    approve.add_argument("act", metavar="ACT", type=digest_of)
     approve.add_argument("--key", type=Path, help="the authority's key file (default: the key of your own identity)")
-    add_person(approve)
+    add_json(approve)
     approve.set_defaults(run=lambda args: asyncio.run(run_approve(args)))
 
     revoke = actions.add_parser("revoke", help="revoke a member (registrar)")
     revoke.add_argument("member", metavar="MEMBER", help="his id or name")
-    add_person(revoke)
+    add_json(revoke)
     revoke.set_defaults(run=lambda args: asyncio.run(run_revoke(args)))
 
     waiting = actions.add_parser("waiting", help="list the acts that wait for the authority's approval")
-    add_person(waiting)
+    add_json(waiting)
     waiting.set_defaults(run=lambda args: asyncio.run(run_waiting(args)))
 
     listed = actions.add_parser("list", help="list the members that you can see")
-    add_person(listed)
+    add_json(listed)
     listed.set_defaults(run=lambda args: asyncio.run(run_list(args)))
 
 
@@ -54,7 +54,7 @@ async def run_enrol(args: argparse.Namespace) -> int:
     from app.statements.kinds import MemberEnrol  # noqa: PLC0415
 
     card = parse_card(read_file(args.card, "the identity card", most=16_384))
-    async with connected(args) as client:
+    async with connected() as client:
         claims = MemberEnrol(key=card.key, notes=card.notes, role=args.role, name=card.name)
         receipt = await client.post(claims, valid_seconds=ACT_VALID_SECONDS)
     _show_act(args, receipt, f"{card.name} ({thumbprint(card.key)}) as {args.role}", member=thumbprint(card.key))
@@ -68,7 +68,7 @@ async def run_approve(args: argparse.Namespace) -> int:
     from app.client.registrar import approve  # noqa: PLC0415
     from app.rules.aggregates import PendingAct  # noqa: PLC0415
 
-    async with connected(args) as client:
+    async with connected() as client:
         seed = client.keys.seed
         if args.key is not None:
             seed = load_authority_key(args.key, read_passphrase("Passphrase of the authority's key: "))
@@ -96,8 +96,8 @@ async def run_revoke(args: argparse.Namespace) -> int:
     """Revoke a member."""
     from app.statements.kinds import MemberRevoke  # noqa: PLC0415
 
-    async with connected(args) as client:
-        person = member_named(await client.sync(), args.member)
+    async with connected() as client:
+        person = member_of((await client.sync()).view, args.member)
         claims = MemberRevoke(member=person.id, role=person.role)
         receipt = await client.post(claims, valid_seconds=ACT_VALID_SECONDS)
     _show_act(args, receipt, f"the revocation of {person.name} ({person.id}), {person.role}", member=person.id)
@@ -109,7 +109,7 @@ async def run_waiting(args: argparse.Namespace) -> int:
     from app.rules.aggregates import PendingAct  # noqa: PLC0415
     from app.statements.statement import parse_statement  # noqa: PLC0415
 
-    async with connected(args) as client:
+    async with connected() as client:
         state = await client.sync()
     acts = [each for each in state.view.aggregates.values() if isinstance(each, PendingAct) and not each.effective]
     rows: list[dict[str, Any]] = []
@@ -136,7 +136,7 @@ async def run_list(args: argparse.Namespace) -> int:
     """List members."""
     from app.rules.aggregates import Person  # noqa: PLC0415
 
-    async with connected(args) as client:
+    async with connected() as client:
         state = await client.sync()
     people = sorted(
         (each for each in state.view.aggregates.values() if isinstance(each, Person)), key=lambda each: each.index

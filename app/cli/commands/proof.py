@@ -5,8 +5,8 @@ import asyncio
 from pathlib import Path
 from typing import Any
 
-from app.cli.connect import add_person, connected, hex_argument, write_result
-from app.cli.output import show
+from app.cli.output import add_json, show
+from app.cli.person import connected, id_of, write_result
 
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -17,14 +17,14 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Write a proof file of a deposit. It shows who deposited and when, and of the files only what you "
         "disclose: name, type, size, sha256 (of every item), description, origin.",
     )
-    parser.add_argument("deposit", metavar="DEPOSIT", type=hex_argument(16, "the id of a deposit"))
+    parser.add_argument("deposit", metavar="DEPOSIT", type=id_of)
     parser.add_argument(
         "--disclose", metavar="NAMES", default="", help="such as name,size,type,sha256; none by default"
     )
     parser.add_argument("--item", type=int, action="append", default=[], help="disclose of these items only")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
     parser.add_argument("--trust", type=Path, help="make it for the holders of this trust file (default: your own)")
-    add_person(parser)
+    add_json(parser)
     parser.set_defaults(run=lambda args: asyncio.run(run(args)))
 
 
@@ -40,7 +40,7 @@ async def run(args: argparse.Namespace) -> int:
     from app.verify.verdict import Outcome  # noqa: PLC0415
 
     names = [each.strip() for each in args.disclose.split(",") if each.strip()]
-    async with connected(args) as client:
+    async with connected() as client:
         trust = client.trust
         if args.trust is not None:
             trust = parse_trust(read_file(args.trust, "the trust file", most=MAX_TRUST_BYTES))

@@ -33,7 +33,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cou
     thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
     thread.start()
     assert begun.wait(60)
-    monkeypatch.setattr("app.cli.connect.clock", lambda: world.now)
+    monkeypatch.setattr("app.cli.person.clock", lambda: world.now)
     yield ready[0], case_id
     loop.call_soon_threadsafe(end.set)
     thread.join(60)
@@ -61,7 +61,9 @@ def test_deposit_then_proof_then_verify(terminal: Terminal, place: tuple[Court, 
     files = [tmp_path / "a.txt", tmp_path / "b.pdf"]
     for path in files:
         path.write_bytes(path.name.encode())
-    made = terminal.run("lawyer1", "deposit", files[0], "--case", case_id, files[1], "--description", "letters")
+    (tmp_path / "what.txt").write_text("letters")
+    words = ["--description", tmp_path / "what.txt", "--note", tmp_path / "what.txt"]
+    made = terminal.run("lawyer1", "deposit", files[0], "--case", case_id, files[1], *words)
     assert [each["name"] for each in made["items"]] == ["a.txt", "b.pdf"]
     assert made["items"][1]["type"] == "application/pdf"
     assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": []}

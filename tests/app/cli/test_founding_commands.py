@@ -54,7 +54,9 @@ def test_a_registry_is_founded_and_peopled(terminal: Terminal) -> None:
         lawyer = terminal.run("registrar", "member", "enrol", homes["lawyer"].path / "identity.json", "--role", "party")
         assert not lawyer["waits_for_approval"]
 
-        opened = terminal.run("clerk", "case", "open", "--title", "The State against N.N., 12/2026")
+        title = terminal.folder / "title.txt"
+        title.write_text("The State against N.N., 12/2026\n")
+        opened = terminal.run("clerk", "case", "open", "--title", title)
         terminal.run(
             "clerk",
             "case",
