@@ -47,6 +47,12 @@ class Settings:
     """How long the sequencer gathers statements into one batch."""
     shutdown_seconds: int = 30
     """How long a stop waits for answers that are under way."""
+    witnesses: Path | None = None
+    """A C2SP policy: this log, its witnesses with their URLs, and the quorum that completes a publication."""
+    publication_milliseconds: int = 1000
+    """With witnesses: how often checkpoints are published, at most."""
+    witness_milliseconds: int = 2000
+    """With witnesses: how long a publication waits for those that are expected to answer."""
 
 
 _KEYS = (
@@ -62,6 +68,9 @@ _KEYS = (
     "checkpoint_seconds",
     "batch_milliseconds",
     "shutdown_seconds",
+    "witnesses",
+    "publication_milliseconds",
+    "witness_milliseconds",
 )
 _RANGES = {
     "provisional_lock_days": (1, 90),
@@ -69,6 +78,8 @@ _RANGES = {
     "checkpoint_seconds": (1, 3600),
     "batch_milliseconds": (0, 1000),
     "shutdown_seconds": (1, 600),
+    "publication_milliseconds": (20, 3_600_000),
+    "witness_milliseconds": (50, 60_000),
 }
 _DEFAULTS: dict[str, object] = {
     "listen": "127.0.0.1:8080",
@@ -114,6 +125,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         blobs=_place(found, "blobs", folder),
         log_key=folder / _text(found, "log_key"),
         service_key=folder / _text(found, "service_key"),
+        witnesses=folder / _text(found, "witnesses") if "witnesses" in found else None,
         **{key: _number(found[key], key, *_RANGES[key]) for key in _RANGES if key in found},
     )
 
@@ -133,6 +145,8 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         "log_key": path(settings.log_key),
         "service_key": path(settings.service_key),
     }
+    if settings.witnesses is not None:
+        values["witnesses"] = path(settings.witnesses)
     # Left out where they lie beside the file, so that the folder can be moved.
     for key in ("records", "blobs"):
         if getattr(settings, key) != _place({}, key, folder):

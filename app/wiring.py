@@ -11,6 +11,8 @@ from app.errors import BadInput
 from app.service.audit import Audit
 from app.service.keyfiles import load_seed
 from app.service.registry import Registry, Terms
+from ledger.errors import LedgerError
+from ledger.policy import Policy
 from storage.files import FileBlobStore
 from storage.memory import MemoryBlobStore, MemoryRecordStore
 from storage.ports import BlobStore, RecordStore
@@ -62,6 +64,9 @@ async def build(settings: Settings) -> AsyncIterator[Registry]:
         retention_days=settings.retention_days,
         checkpoint_seconds=settings.checkpoint_seconds,
         batch_seconds=settings.batch_milliseconds / 1000,
+        witnesses=_witnesses(settings),
+        publication_seconds=settings.publication_milliseconds / 1000,
+        witness_seconds=settings.witness_milliseconds / 1000,
     )
     async with open_stores(settings) as stores:
         yield Registry(terms, stores.records, stores.blobs, now)
@@ -72,6 +77,19 @@ async def build_audit(settings: Settings) -> AsyncIterator[Audit]:
     """Build an audit over the stores until the block ends; it changes nothing and needs no key."""
     async with open_stores(settings, must_exist=True) as stores:
         yield Audit(stores.records, stores.blobs, origin=settings.origin, genesis=settings.genesis)
+
+
+def _witnesses(settings: Settings) -> Policy | None:
+    if settings.witnesses is None:
+        return None
+    try:
+        return Policy.parse(settings.witnesses.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, LedgerError) as error:
+        raise BadInput(
+            f"the setting 'witnesses' names {settings.witnesses}, which is no C2SP policy: {error}",
+            "Write this log, its witnesses with their URLs, and a quorum there; or leave the setting out.",
+            code="bad_setting",
+        ) from error
 
 
 def now() -> int:

@@ -20,6 +20,7 @@ from app.service.notes import NoteStore
 from app.service.projections import Projections
 from app.service.statements import StatementStore
 from app.service.uploads import Uploads
+from app.service.witnesses import Publication
 from app.statements.kinds import Deposit
 from app.statements.statement import Statement, parse_statement
 from ledger.proof import Proof
@@ -52,6 +53,7 @@ class Door:
         genesis: bytes,
         clock: Callable[[], int],
         sequencer: Sequencer[Offer],
+        publication: Publication,
         history: History,
         projections: Projections,
         statements: StatementStore,
@@ -59,7 +61,7 @@ class Door:
         uploads: Uploads,
     ) -> None:
         self._origin, self._genesis, self._clock = origin, genesis, clock
-        self._sequencer, self._history = sequencer, history
+        self._sequencer, self._publication, self._history = sequencer, publication, history
         self._projections, self._statements = projections, statements
         self._notes, self._uploads = notes, uploads
 
@@ -93,11 +95,12 @@ class Door:
         raise Unreachable("other writers were first every time", "Send the same statement again.", code="too_busy")
 
     async def receipt(self, digest: bytes, index: int, *, created: bool) -> Receipt:
-        """Return the receipt of an entry that stands below the newest signed checkpoint."""
-        checkpoint, size = self._sequencer.checkpoint, self._sequencer.size
+        """Return the receipt of an entry that stands below the newest signed checkpoint, once that is published."""
+        published = await self._publication.covering(index + 1)
+        size = published.size
         leaf = await self._history.leaf(index)
         path = await self._history.tree.inclusion(index, size)
-        proof = Proof(index=index, path=path, checkpoint=checkpoint).format()
+        proof = Proof(index=index, path=path, checkpoint=published.text).format()
         return Receipt(index=index, digest=digest, leaf=leaf, size=size, tlog_proof=proof, created=created)
 
     async def _first_look(self, statement: Statement) -> frozenset[str]:

@@ -29,9 +29,11 @@ from app.service.statements import StatementStore
 from app.service.tokens import Sealer
 from app.service.uploads import Uploads
 from app.service.who import Gate
+from app.service.witnesses import AtOnce, Publication, Witnessed
 from app.statements.statement import Signer
 from ledger.errors import LedgerError
 from ledger.note import NoteSigner
+from ledger.policy import Policy
 from ledger.sequencer import Sequencer, SequencerState
 from ledger.tree import Tree
 from storage.errors import StorageError
@@ -53,6 +55,10 @@ class Terms:
     retention_days: int = 10_950
     checkpoint_seconds: float = 1
     batch_seconds: float = 0.005
+    witnesses: Policy | None = None
+    """This log, its witnesses and when a publication is complete; None: what is signed is published at once."""
+    publication_seconds: float = 1
+    witness_seconds: float = 2
 
 
 class Registry:
@@ -89,6 +95,7 @@ class Registry:
         self.sequencer: Sequencer[Offer] = Sequencer(
             log_store, assembly, signer, terms.origin, clock, window_seconds=terms.batch_seconds
         )
+        self.publication = self._make_publication()
         self.notes = NoteStore(records, self.projections)
         self.uploads = Uploads(
             records, blobs, self.projections, sealer, clock, provisional_lock_days=terms.provisional_lock_days
@@ -99,6 +106,7 @@ class Registry:
             genesis=terms.genesis,
             clock=clock,
             sequencer=self.sequencer,
+            publication=self.publication,
             history=self.history,
             projections=self.projections,
             statements=self.statements,
@@ -135,6 +143,7 @@ class Registry:
         try:
             await self.projections.catch_up(self.sequencer.size)
             await self._check_keys()
+            await self.publication.start()
         except BaseException:
             await self.sequencer.close()
             raise
@@ -148,6 +157,7 @@ class Registry:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._upkeep
             self._upkeep = None
+        await self.publication.close()
         await self.sequencer.close()
 
     def lock_soon(self) -> None:
@@ -174,6 +184,24 @@ class Registry:
         if self.clock() >= self._sweep_at:
             self._sweep_at = self.clock() + SWEEP_EVERY
             await self.statements.sweep(self.clock(), self._is_entry)
+
+    def _make_publication(self) -> Publication:
+        terms = self.terms
+        if terms.witnesses is None:
+            return AtOnce(self.sequencer)
+        if terms.witnesses.log != self.log_key:
+            raise BadInput(
+                f"the policy of the witnesses is for the log key {terms.witnesses.log.text}, not {self.log_key.text}",
+                "Put this log's verifier key into the policy's log line.",
+                code="bad_setting",
+            )
+        return Witnessed(
+            self.sequencer,
+            terms.witnesses,
+            self.tree.consistency,
+            cadence_seconds=terms.publication_seconds,
+            timeout_seconds=terms.witness_seconds,
+        )
 
     async def _is_entry(self, digest: str) -> bool:
         return await self.projections.placed(bytes.fromhex(digest)) is not None

@@ -1,30 +1,85 @@
-"""How the service reaches its witnesses: one HTTP session, bounded in time and size; and what its operator is told."""
+"""Publication as the service does it: at once, or with the cosignatures of its witnesses, asked over HTTP."""
 
+import asyncio
 import logging
-from types import TracebackType
-from typing import Self
+from typing import Protocol
 
 import aiohttp
 
+from app.errors import Unreachable
 from ledger.collect import MAX_ANSWER_BYTES, Answer, Prove, Submit
 from ledger.errors import WitnessFailed
 from ledger.policy import Policy
-from ledger.publisher import Publisher, Source, feeds_of
+from ledger.publisher import Published, Publisher, Source, feeds_of
 
 log = logging.getLogger("muniment.witnesses")
 ANSWER_SECONDS = 10.0
+"""How long one witness may take at most. A publication waits less; what comes later is added to it."""
 
 
-class WitnessedPublication:
-    """A publisher and the HTTP session that its feeds use, started and closed together."""
+class SizedSource(Source, Protocol):
+    """A source that tells its size; a `Sequencer` is one."""
+
+    @property
+    def size(self) -> int:
+        """The size of its newest checkpoint."""
+        ...
+
+
+class Publication(Protocol):
+    """What others may see of the log."""
+
+    @property
+    def published(self) -> Published:
+        """The newest published checkpoint."""
+        ...
+
+    async def covering(self, size: int) -> Published:
+        """What is published, as soon as its size is at least `size`. Raises Stopped, Unreachable."""
+        ...
+
+    async def start(self) -> None:
+        """Begin, after the sequencer did."""
+        ...
+
+    async def close(self) -> None:
+        """End, before the sequencer does. Safe to call twice."""
+        ...
+
+
+class AtOnce:
+    """No witnesses: what is signed is published."""
+
+    def __init__(self, source: SizedSource) -> None:
+        self._source = source
+
+    @property
+    def published(self) -> Published:
+        """The newest signed checkpoint."""
+        return Published(size=self._source.size, text=self._source.checkpoint, quorum_met=True)
+
+    async def covering(self, size: int) -> Published:
+        """The newest signed checkpoint; `size` was signed before anyone could ask for it."""
+        if self._source.size < size:
+            await self._source.wait_for(size)
+        return self.published
+
+    async def start(self) -> None:
+        """Nothing is to be done."""
+
+    async def close(self) -> None:
+        """Nothing is to be done."""
+
+
+class Witnessed:
+    """A publisher, and the HTTP session of its feeds; bounded in time and size."""
 
     def __init__(
         self, source: Source, policy: Policy, prove: Prove, *, cadence_seconds: float, timeout_seconds: float
     ) -> None:
         self._session: aiohttp.ClientSession | None = None
-        # Longer than a round waits: a slow witness's cosignature is added to what is published meanwhile.
-        self._timeout = aiohttp.ClientTimeout(total=max(ANSWER_SECONDS, timeout_seconds))
-        self.publisher = Publisher(
+        self._patience = 2 * (cadence_seconds + timeout_seconds) + 1
+        self._publisher = Publisher(
             source,
             policy,
             feeds_of(policy, self._submit_to),
@@ -34,20 +89,37 @@ class WitnessedPublication:
             report=lambda url, problem: log.warning("witness %s: %s", url, problem),
         )
 
-    async def __aenter__(self) -> Self:
-        # No redirects and no cookies: a witness is one URL. Nothing of the answer but status, type and body is used.
-        self._session = aiohttp.ClientSession(timeout=self._timeout, cookie_jar=aiohttp.DummyCookieJar())
-        try:
-            await self.publisher.start()
-        except BaseException:
-            await self._session.close()
-            raise
-        return self
+    @property
+    def published(self) -> Published:
+        """The newest published checkpoint."""
+        return self._publisher.published
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.publisher.close()
+    async def covering(self, size: int) -> Published:
+        """What is published, as soon as its size is at least `size`. Raises Unreachable when no round comes."""
+        try:
+            async with asyncio.timeout(self._patience):
+                return await self._publisher.covering(size)
+        except TimeoutError as error:
+            raise Unreachable(
+                f"the entry {size - 1} stands, but no checkpoint that covers it was published in time",
+                "Send the same again: it is admitted once, and its receipt comes then.",
+                code="unavailable",
+            ) from error
+
+    async def start(self) -> None:
+        """Publish what is signed, with what the witnesses give in time, and go on."""
+        # Neither cookies nor redirects: a witness is one URL.
+        timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
+        self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
+        try:
+            await self._publisher.start()
+        except BaseException:
+            await self.close()
+            raise
+
+    async def close(self) -> None:
+        """End; what is published stays readable."""
+        await self._publisher.close()
         if self._session is not None:
             await self._session.close()
 

@@ -18,8 +18,8 @@ OCTETS = "application/octet-stream"
 
 
 async def checkpoint(request: web.Request) -> web.Response:
-    """The newest signed checkpoint."""
-    text = request.app[REGISTRY].sequencer.checkpoint
+    """The newest published checkpoint, with its cosignatures."""
+    text = request.app[REGISTRY].publication.published.text
     return web.Response(text=text, content_type="text/plain", charset="utf-8", headers={"Cache-Control": "no-cache"})
 
 

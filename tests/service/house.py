@@ -229,12 +229,17 @@ def terms_of(world: World) -> Terms:
 
 @asynccontextmanager
 async def open_house(
-    world: World, records: RecordStore | None = None, blobs: BlobStore | None = None, *, pushed: int = 0
+    world: World,
+    records: RecordStore | None = None,
+    blobs: BlobStore | None = None,
+    *,
+    pushed: int = 0,
+    terms: Terms | None = None,
 ) -> AsyncIterator[House]:
     """Run the world's service until the block ends; nothing is pushed yet."""
     clock = [world.now]
     registry = Registry(
-        terms_of(world),
+        terms or terms_of(world),
         records if records is not None else MemoryRecordStore(),
         blobs if blobs is not None else MemoryBlobStore(clock=lambda: clock[0]),
         lambda: clock[0],
