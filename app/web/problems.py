@@ -27,7 +27,6 @@ STATUS_OF_CODE: dict[str, int] = {
     "method_not_allowed": 405,
     "timeout": 408,
     "too_large": 413,
-    "unsupported_media_type": 415,
     "digest_mismatch": 422,
     "behind": 503,
     "unavailable": 503,
@@ -74,7 +73,6 @@ TITLES = {
     408: "Too slow",
     409: "Refused",
     413: "Too large",
-    415: "Unsupported media type",
     422: "Not acceptable as it is",
     500: "A fault of the service",
     503: "Not available now",
@@ -171,7 +169,6 @@ def _of_http(error: web.HTTPException, instance: str) -> Problem:
         405: ("method_not_allowed", "this path does not take that method", "See /openapi.json."),
         408: ("timeout", "the request did not arrive in time", "Send it again."),
         413: ("too_large", "the request is too large", "See the limits in /v1/registry."),
-        415: ("unsupported_media_type", "this media type is not taken here", "See /openapi.json."),
     }
     status = error.status if error.status in TITLES else 400
     code, detail, next_step = table.get(status, ("bad_request", "the request is not well-formed", "See /openapi.json."))
