@@ -172,6 +172,10 @@ class Client:
         private = await self._load_private(leaves)  # 5
         entries = self._arrange(leaves, public, private)
         view = await asyncio.to_thread(self._replay_all, entries)  # 6
+        if private != self._private:
+            # Kept only now: what the rules refused is asked for again, from a service that may have mended its ways.
+            self._private = private
+            self._cache.set_private(private)
         kept = self._remembered()
         if kept is None or kept.size < checkpoint.size:
             self.home.set_checkpoint(signed)
@@ -400,7 +404,6 @@ class Client:
         if private.size > len(leaves):
             private = _nothing(self.trust.genesis)
         if private.size == len(leaves):
-            self._private = private
             return private
         try:
             me = await self.api.me()
@@ -414,9 +417,7 @@ class Client:
         for case_id in me.cases:
             after = private.size - 1 if case_id in private.cases else -1
             listed = await self.api.case_statements(case_id, after)
-            joined = joined or any(
-                isinstance(parse_statement(each.statement).claims, CaseParty) for each in listed if after >= 0
-            )
+            joined = joined or any(_is_joining(each.statement) for each in listed if after >= 0)
             found.update({each.index: each.statement for each in listed})
         if joined:
             # Who joins a case brings statements about himself that may be older than what was loaded before.
@@ -428,9 +429,7 @@ class Client:
             PrivateEntry(index=index, statement=text) for index, text in sorted(found.items()) if index < len(leaves)
         )
         cases = me.cases
-        self._private = Private(genesis=self.trust.genesis, size=len(leaves), cases=cases, entries=entries)
-        self._cache.set_private(self._private)
-        return self._private
+        return Private(genesis=self.trust.genesis, size=len(leaves), cases=cases, entries=entries)
 
     def _arrange(self, leaves: Leaves, public: Mapping[bytes, str], private: Private) -> dict[int, Entry]:
         entries = {}
@@ -451,7 +450,11 @@ class Client:
             before = {}
         self._replayed = {}
         replay, self._replay = self._replay, None  # a replay that fails half-way is not used again
-        replay.extend([entries[index] for index in sorted(entries.keys() - before.keys())])
+        for index in sorted(entries.keys() - before.keys()):
+            try:
+                replay.add(entries[index])
+            except BadInput as error:
+                raise _malformed(f"the statement at index {index}", error) from error
         self._replay, self._replayed = replay, dict(entries)
         return WholeView(replay.view.aggregates.values())
 
@@ -459,7 +462,10 @@ class Client:
         return (self._leaves or Leaves()).facts(size, before)
 
     def _check_receipt(self, statement: Statement, index: int, digest: bytes, leaf_text: str, proof_text: str) -> None:
-        leaf = parse_leaf(leaf_text)
+        try:
+            leaf = parse_leaf(leaf_text)
+        except BadInput as error:
+            raise _bad_receipt(error.message) from error
         if digest != statement.digest or leaf.digest != statement.digest:
             raise _bad_receipt(f"it is for the statement {leaf.digest.hex()}, not for {statement.digest.hex()}")
         if leaf.kind != leaf_kind(statement.kind, statement.claims):
@@ -472,6 +478,21 @@ class Client:
         if proof.index != index or verified.checkpoint.origin != self.trust.origin:
             raise _bad_receipt(f"its proof is for index {proof.index} of {verified.checkpoint.origin}")
         self.verify_checkpoint(proof.checkpoint)
+
+
+def _is_joining(text: str) -> bool:
+    try:
+        return isinstance(parse_statement(text).claims, CaseParty)
+    except BadInput as error:
+        raise _malformed("a statement of a case", error) from error
+
+
+def _malformed(what: str, error: BadInput) -> Mismatch:
+    return Mismatch(
+        f"{what} is not in the form of one: {error.message}",
+        "The registry admitted or serves what it must not. Keep this; tell the authority and the witnesses.",
+        code="malformed_statement",
+    )
 
 
 def _nothing(genesis: bytes) -> Private:

@@ -247,18 +247,23 @@ async def everything(place: Court) -> list[str]:
     return [each.key for each in await place.blobs.list("deposits/", after="")]
 
 
-async def test_a_statement_that_grew_too_old_is_signed_again(tmp_path: Path) -> None:
+@pytest.mark.parametrize("admitted", [False, True])
+async def test_a_statement_that_grew_too_old_is_signed_again_unless_it_was_admitted(
+    tmp_path: Path, admitted: bool
+) -> None:
     world, _, case_id = panelled()
     ids: list[bytes] = []
     async with court(world, tmp_path / "people") as place:
         async with place.client("lawyer1") as client:
-            dying(client, "post_statement")
+            dying(client, "post_statement", after=admitted)
             with pytest.raises(Cut):
                 await Depositor(client).deposit(case_id, evidence(tmp_path)[:2], planned=ids.append)
+        signed_at = world.now
         world.now += 7200
         async with place.client("lawyer1") as client:
             accepted = await Depositor(client).resume(ids[0])
-            assert accepted.receipt.statement.envelope.iat == world.now
+            assert accepted.receipt.statement.envelope.iat == (signed_at if admitted else world.now)
+            assert accepted.receipt.fresh is not admitted
 
 
 async def test_a_service_that_is_down_leaves_a_deposit_that_can_be_resumed(tmp_path: Path) -> None:

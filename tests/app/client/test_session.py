@@ -225,6 +225,8 @@ async def test_a_private_statement_at_a_wrong_place_is_refused(tmp_path: Path) -
     service.lies[f"/v1/cases/{case_id.hex()}/statements"] = json.dumps({"statements": moved, "more": False}).encode()
     async with connected(service, tmp_path) as client:
         assert await refused(client.sync) == "leaf_mismatch"
+        service.lies.clear()
+        assert (await client.sync()).view.find(Case, case_id.hex()) is not None
 
 
 def lay_down(world: World, text: str) -> None:
@@ -244,6 +246,24 @@ async def test_a_judge_whom_the_authority_did_not_approve_is_refused(tmp_path: P
             await client.sync()
     assert caught.value.code == "replay_refused"
     assert f"index {len(world.entries) - 1}" in caught.value.message
+
+
+async def test_an_entry_that_is_no_statement_is_refused(tmp_path: Path) -> None:
+    """A log key and a service together can append what no rule ever saw."""
+    import hashlib
+
+    world = peopled()
+    text = "no.statement.here"
+    leaf = world.entries[-1].leaf.replace(
+        parse_statement(world.entries[-1].statement).digest.hex(), hashlib.sha256(text.encode()).hexdigest()
+    )
+    leaf = leaf.replace('"private"', '"approval"')
+    world.entries.append(Entry(index=len(world.entries), leaf=leaf, statement=text))
+    service = WorldService(world)
+    service.lies[f"/v1/statements/{hashlib.sha256(text.encode()).hexdigest()}"] = text.encode()
+    service.lies["/v1/me"] = 403
+    async with connected(service, tmp_path) as client:
+        assert await refused(client.sync) == "malformed_statement"
 
 
 async def test_an_approval_with_a_broken_signature_is_refused(tmp_path: Path) -> None:
@@ -291,6 +311,7 @@ async def test_a_receipt_for_something_else_is_refused(tmp_path: Path) -> None:
         for lie in (
             {"digest": "00" * 32},
             {"leaf": entry.leaf},
+            {"leaf": "no leaf"},
             {"index": honest["index"] - 1},
             {"tlog_proof": proof_of(twin.entries, entry.index)},
             {"tlog_proof": honest["tlog_proof"].replace("index ", "index 1")},
