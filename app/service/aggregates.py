@@ -14,6 +14,7 @@ from storage.errors import AlreadyExists, Conflict
 from storage.ports import RecordStore
 
 KIND = "aggregate"
+REBUILD = "Stop every process of the service, and start one with: muniment serve --rebuild"
 
 
 class Behind(AppError):
@@ -89,7 +90,7 @@ def _decode(key: str, data: bytes) -> tuple[Version, ...]:
     lines = data.split(b"\n")
     sizes = lines[0::2]
     if len(lines) not in (2, 4) or any(not each.isdigit() or str(int(each)).encode() != each for each in sizes):
-        raise DamagedProjection(f"the stored aggregate {key} is not in its form", "Stop the service and rebuild.")
+        raise DamagedProjection(f"the stored aggregate {key} is not in its form", REBUILD)
     return tuple(Version(size=int(at), value=value) for at, value in zip(sizes, lines[1::2], strict=True))
 
 
@@ -97,4 +98,4 @@ def _parse(key: str, version: Version) -> Aggregate:
     try:
         return parse_aggregate(key, version.value)
     except AppError as error:
-        raise DamagedProjection(f"{key}: {error.message}", "Stop the service and rebuild.") from error
+        raise DamagedProjection(f"{key}: {error.message}", REBUILD) from error

@@ -166,10 +166,12 @@ class Audit:
                     yield Finding(
                         code="projection_differs",
                         place=record.id,
-                        message="the kept aggregate is not the one that the statements give; rebuild the projections",
+                        message="the kept aggregate is not the one that the statements give: muniment serve --rebuild",
                     )
         for key in derived:
-            yield Finding(code="projection_differs", place=key, message="the aggregate is not kept; rebuild")
+            yield Finding(
+                code="projection_differs", place=key, message="the aggregate is not kept: muniment serve --rebuild"
+            )
 
     async def _deposit(self, deposit: Deposited) -> AsyncIterator[Finding]:
         place = f"deposit {deposit.id}"

@@ -24,7 +24,7 @@ from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.readers import links_of, topic_of
 from app.rules.view import View
 from app.service import aggregates
-from app.service.aggregates import AggregateStore, DamagedProjection
+from app.service.aggregates import REBUILD, AggregateStore, DamagedProjection
 from app.service.deciding import Working
 from app.service.history import History
 from app.service.statements import StatementStore
@@ -143,9 +143,7 @@ class Projections:
         while self.size < size:
             batch = await self._history.batch_from(self.size)
             if batch is None:
-                raise DamagedProjection(
-                    f"the projections end at {self.size}, where no batch starts", "Stop the service and rebuild."
-                )
+                raise DamagedProjection(f"the projections end at {self.size}, where no batch starts", REBUILD)
             await self._apply(batch.start, await self.replay(batch))
 
     async def replay(self, batch: Batch) -> tuple[Admitted, ...]:
@@ -268,7 +266,7 @@ def _read(of: type[T], data: bytes, what: str) -> T:
     try:
         return read_record(of, parse_json(data, what=what, max_bytes=1024), what)
     except AppError as error:
-        raise DamagedProjection(error.message, "Stop the service and rebuild.") from error
+        raise DamagedProjection(error.message, REBUILD) from error
 
 
 def _write(record: object) -> bytes:

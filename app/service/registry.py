@@ -136,6 +136,13 @@ class Registry:
         self._locks_due = asyncio.Event()
         self._sweep_at = clock() + SWEEP_FIRST
 
+    async def rebuild(self) -> None:
+        """Drop all projections and make them again from ledger and statements. Before `start`, and no other process.
+
+        Raises DamagedProjection where the statements do not give the ledger's entries: then run the audit.
+        """
+        await self.projections.rebuild(await self.tree.size())
+
     async def start(self) -> None:
         """Load, verify and begin to accept. Raises DamagedLog, DamagedProjection, BadInput, what the stores raise."""
         await self.projections.load()

@@ -31,9 +31,9 @@ def muniment(*arguments: str | Path) -> list[str]:
 
 
 @contextmanager
-def served(folder: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
+def served(folder: Path, *more: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
     command = muniment("serve", "--dir", folder, "--listen", "127.0.0.1:0")
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen([*command, *more], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None
             line = process.stdout.readline()
@@ -73,7 +73,7 @@ def test_a_registry_is_served_killed_served_again_stopped_and_audited(tmp_path: 
         act(world, url, "registrar", world.enrolment("lawyer1", "depositor"))
         process.send_signal(signal.SIGKILL)
         process.wait()
-    with served(folder) as (process, url):
+    with served(folder, "--rebuild") as (process, url):
         act(world, url, "registrar", world.enrolment("lawyer2", "party"))
         process.send_signal(signal.SIGTERM)
         assert process.wait() == 0

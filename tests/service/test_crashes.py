@@ -18,7 +18,7 @@ from app.service.aggregates import DamagedProjection
 from app.service.audit import Audit
 from app.service.registry import Registry
 from app.statements.kinds import CaseOpen, CaseParty
-from app.statements.statement import Statement
+from app.statements.statement import Statement, parse_leaf
 from app.web.problems import status_of
 from ledger.errors import DamagedLog, LedgerError
 from storage.errors import StorageError, Unavailable
@@ -182,6 +182,32 @@ async def test_projections_rebuilt_from_statements_equal_those_that_were_kept() 
     async with running(release.world, records, blobs) as registry:
         await registry.projections.rebuild(registry.sequencer.size)
     assert {k: {id: each.data for id, each in found.items()} for k, found in records._kinds.items()} == kept
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"), [("aggregate", b"9\nx"), ("aggregate", b"no size\n{}"), ("watermark", b"?"), ("entry", b"{}")]
+)
+async def test_damaged_projections_are_named_with_the_remedy_and_the_remedy_heals(kind: str, data: bytes) -> None:
+    world, records, blobs = peopled(), MemoryRecordStore(), MemoryBlobStore()
+    await pushed(world, records, blobs)
+    kept = {id: each.data for id, each in records._kinds[kind].items()}
+    for id, record in list(records._kinds[kind].items()):
+        records._kinds[kind][id] = replace(record, data=data)
+    statement = world.sign("clerk", CaseOpen(case_id=fresh("c"), note=None))
+    registry = Registry(terms_of(world), records, blobs, lambda: world.now)
+    with pytest.raises(DamagedProjection) as caught:  # noqa: PT012 - which of the two meets it first is no promise
+        await registry.start()
+        await registry.projections.placed(parse_leaf(world.entries[0].leaf).digest)
+        await registry.door.admit(statement)
+    assert "--rebuild" in caught.value.next_step
+    assert status_of(caught.value) == 500
+    await registry.close()
+    registry = Registry(terms_of(world), records, blobs, lambda: world.now)
+    await registry.rebuild()
+    assert {id: each.data for id, each in records._kinds[kind].items()} == kept
+    async with running(world, records, blobs) as again:
+        assert await offered(again, statement) == len(world.entries)
+    assert await findings(records, blobs, world) == []
 
 
 async def test_a_rebuild_that_was_interrupted_anywhere_is_finished_at_the_next_start() -> None:

@@ -21,6 +21,11 @@ def add(commands: Any) -> None:
     )
     add_place(parser)
     parser.add_argument("--listen", metavar="HOST:PORT", help="listen there instead; port 0 takes a free one")
+    parser.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="first make the projections anew from the ledger; no other process may run",
+    )
     parser.set_defaults(run=run)
 
 
@@ -44,11 +49,11 @@ def run(args: Namespace) -> int:
         host, port = parse_listen(args.listen)
         settings = replace(settings, host=host, port=port)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(_serve(settings))
+    asyncio.run(_serve(settings, rebuild=args.rebuild))
     return 0
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, *, rebuild: bool) -> None:
     from app.web.application import serve  # noqa: PLC0415 - other commands start without the server
     from app.wiring import build  # noqa: PLC0415
 
@@ -56,6 +61,8 @@ async def _serve(settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     async with build(settings) as registry:
+        if rebuild:
+            await registry.rebuild()
         try:
             runner, host, port = await serve(
                 registry, settings.host, settings.port, shutdown_seconds=settings.shutdown_seconds
