@@ -212,6 +212,20 @@ async def test_manifests_and_boxes_are_limited_and_strict(house: House, release:
     assert named == hashlib.sha256(others[0].encode()).hexdigest()
 
 
+async def test_a_deposit_is_shown_to_the_case_and_nobody_else(house: House, release: Release) -> None:
+    await deposited(house, release)
+    deposit, path = deposit_of(release), f"/v1/deposits/{release.deposit.claims.deposit_id.hex()}"
+    entry = release.world.entries[-1]
+    for name in ("lawyer1", "lawyer2", "clerk", "judge1", "judge2"):
+        found = (await house.call("GET", path, by=name)).json
+        assert found["manifest"] == deposit.manifest
+        assert (found["statement"], found["index"], found["leaf"]) == (entry.statement, entry.index, entry.leaf)
+    for name in ("registrar", "outsider", "auditor"):
+        assert (await house.call("GET", path, by=name)).code == "forbidden"
+    assert (await house.call("GET", path)).code == "unauthorized"
+    assert (await house.call("GET", f"/v1/deposits/{'00' * 16}", by="lawyer1")).code == "not_found"
+
+
 async def test_segments_get_a_short_lock_and_after_acceptance_the_full_one(house: House, release: Release) -> None:
     deposit, registry = deposit_of(release), house.registry
     key = blob_key(deposit.claims.deposit_id, 1, 0)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from app.canonical import b64u_decode, b64u_encode
+from app.service.assembly import Offer, WrittenTooLongAgo
 from app.statements.kinds import CaseOpen, CaseParty
 from app.statements.statement import Seen
 from ledger.merkle import leaf_hash
@@ -185,3 +186,17 @@ async def test_a_whole_court_is_taken_with_exactly_the_leaves_that_the_rules_giv
     async with open_house(release.world) as house:
         await house.push()
         assert house.registry.projections.size == len(release.world.entries)
+
+
+async def test_no_batch_names_a_statement_that_was_written_more_than_an_hour_ago(house: House) -> None:
+    """Offered straight to the sequencer, as after a long wait in its queue; the door writes again and goes on."""
+    statement = opening(house.world)
+    registry, size = house.registry, house.registry.sequencer.size
+    written = await registry.statements.write(statement, house.clock[0] - 3601)
+    with pytest.raises(WrittenTooLongAgo):
+        await registry.sequencer.submit(Offer(statement=statement, written=written))
+    assert registry.sequencer.size == size
+    assert (await house.post(statement)).status == 201
+    record = await registry.records.get("statement", statement.digest.hex())
+    assert record is not None
+    assert record.revision == 2
