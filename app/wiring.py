@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.config import Settings
 from app.errors import BadInput
+from app.rules.decide import Law, decide
 from app.service.audit import Audit
 from app.service.keyfiles import load_seed
 from app.service.registry import Registry, Terms
@@ -53,8 +54,11 @@ async def open_stores(settings: Settings, *, must_exist: bool = False) -> AsyncI
 
 
 @asynccontextmanager
-async def build(settings: Settings) -> AsyncIterator[Registry]:
-    """Build a registry on its stores until the block ends; its HTTP application starts and closes it."""
+async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry]:
+    """Build a registry on its stores until the block ends; its HTTP application starts and closes it.
+
+    `law` is an argument for the demonstration of a dishonest registry alone; no setting reaches it.
+    """
     terms = Terms(
         origin=settings.origin,
         genesis=settings.genesis,
@@ -69,7 +73,7 @@ async def build(settings: Settings) -> AsyncIterator[Registry]:
         witness_seconds=settings.witness_milliseconds / 1000,
     )
     async with open_stores(settings) as stores:
-        yield Registry(terms, stores.records, stores.blobs, now)
+        yield Registry(terms, stores.records, stores.blobs, now, law)
 
 
 @asynccontextmanager

@@ -14,6 +14,7 @@ from ledger.errors import LedgerError
 from storage.errors import StorageError
 
 COMMANDS = (
+    "demo",
     "init",
     "serve",
     "identity",

@@ -71,7 +71,7 @@ class Replay:
         verdict = self._law(self.view, statement, circumstances)
         if isinstance(verdict, Refusal):
             raise Mismatch(
-                f"{what}, a {statement.kind} statement, must not have been admitted: {verdict.message}",
+                f"{what} ({statement.kind}) must not have been admitted: {verdict.message}",
                 "The registry broke its own rules. Keep this; tell the authority and the witnesses.",
                 code="replay_refused",
             )

@@ -171,6 +171,10 @@ class Registry:
         """Have the upkeep lock what is due at its next round: a deposit was accepted."""
         self._locks_due.set()
 
+    async def current(self) -> None:
+        """Return when the projections have reached what is signed: who saw a checkpoint can read all below it."""
+        await self.projections.catch_up(self.sequencer.size)
+
     async def ready(self) -> None:
         """Return when the service can take statements. Raises Stopped or what a store raises when it cannot."""
         await self.sequencer.wait_for(0)

@@ -90,6 +90,7 @@ def bearer(request: web.Request) -> str | None:
 
 async def reader(request: web.Request) -> Person:
     """Return the member who asks. Raises Refused (401)."""
+    await request.app[REGISTRY].current()
     token = bearer(request)
     if token is None:
         raise unauthorized()
@@ -98,6 +99,7 @@ async def reader(request: web.Request) -> Person:
 
 async def reader_or_anyone(request: web.Request) -> Person | None:
     """Return the member who asks, or None where no token was sent."""
+    await request.app[REGISTRY].current()
     token = bearer(request)
     return None if token is None else await request.app[REGISTRY].gate.person(token)
 

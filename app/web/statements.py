@@ -49,6 +49,7 @@ async def challenge(request: web.Request) -> web.Response:
 async def token(request: web.Request) -> web.Response:
     """A token for a signed challenge."""
     answers = await read_json(request, _Answers)
+    await request.app[REGISTRY].current()
     text, expires = await request.app[REGISTRY].gate.token(answers.response)
     return json_answer({"token": text, "expires": expires})
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from app.config import FILE_NAME, Settings, load_settings, parse_listen
 from app.errors import BadInput
+from app.rules.decide import Law, decide
 
 
 def add(commands: Any) -> None:
@@ -49,18 +50,19 @@ def run(args: Namespace) -> int:
         host, port = parse_listen(args.listen)
         settings = replace(settings, host=host, port=port)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    asyncio.run(_serve(settings, rebuild=args.rebuild))
+    asyncio.run(serve_until_stopped(settings, rebuild=args.rebuild))
     return 0
 
 
-async def _serve(settings: Settings, *, rebuild: bool) -> None:
+async def serve_until_stopped(settings: Settings, law: Law = decide, *, rebuild: bool = False) -> None:
+    """Serve until SIGTERM or SIGINT; print the line that says where. `law`: see `app.wiring.build`."""
     from app.web.application import serve  # noqa: PLC0415 - other commands start without the server
     from app.wiring import build  # noqa: PLC0415
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
-    async with build(settings) as registry:
+    async with build(settings, law) as registry:
         if rebuild:
             await registry.rebuild()
         try:

@@ -46,6 +46,6 @@ def test_under_the_pinned_authority_the_first_forged_approval_is_named() -> None
     assert world.genesis is not None
     replay = Replay(origin=ORIGIN, genesis=world.genesis.digest, seen=world.facts)
     replay.extend(world.entries[: honest + 1])
-    with pytest.raises(Mismatch, match=f"index {honest + 1}, a approval|index {honest + 1}, an? approval") as caught:
+    with pytest.raises(Mismatch, match=rf"index {honest + 1} \(approval\)") as caught:
         replay.extend(world.entries[honest + 1 :])
     assert caught.value.code == "replay_refused"

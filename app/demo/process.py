@@ -1,0 +1,56 @@
+"""A registry as its own operating-system process, as an operator would start it."""
+
+import asyncio
+import contextlib
+import sys
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from app.errors import Unreachable
+
+READY = "listening on "
+START_SECONDS = 60
+STOP_SECONDS = 40
+
+
+@asynccontextmanager
+async def running(folder: Path, command: Sequence[str]) -> AsyncIterator[str]:
+    """Start `python -m command…`; yield the URL that it prints; end it by SIGTERM. Its log goes to `folder`."""
+    with (folder / "service.log").open("ab") as log:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log
+        )
+    try:
+        yield await _ready(process, folder)
+    finally:
+        if process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()
+
+
+def serve_command(folder: Path) -> list[str]:
+    """The ordinary service over a registry's folder, on a free port of loopback."""
+    return ["app.cli.main", "serve", "--dir", str(folder), "--listen", "127.0.0.1:0"]
+
+
+async def _ready(process: asyncio.subprocess.Process, folder: Path) -> str:
+    stream = process.stdout
+    if stream is None:
+        raise AssertionError("standard output is a pipe")
+    line = b""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(START_SECONDS):
+            line = await stream.readline()
+    text = line.decode("utf-8", "replace").strip()
+    if not text.startswith(READY):
+        raise Unreachable(
+            f"the service did not start: {text or 'it printed nothing'}", f"Read {folder / 'service.log'}."
+        )
+    return text.removeprefix(READY)
