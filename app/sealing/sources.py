@@ -8,10 +8,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from app.errors import AppError, BadInput
+from app.errors import BadInput, Mismatch
 
 
-class SourceChanged(AppError):
+class SourceChanged(Mismatch):
     """The file is not what it was when sealing began; its keys must not be used again."""
 
     code = "source_changed"
