@@ -171,7 +171,7 @@ class ItemSealer:
 
 
 def _new_buffer() -> _Buffer:
-    """Memory for one segment; in huge pages where the system has them, which saves a twentieth of the whole time."""
+    """Memory for one segment; in huge pages where the system has them: 17 page faults, not 8,194."""
     if not hasattr(mmap, "MADV_HUGEPAGE"):
         return bytearray(MAX_SEGMENT_BYTES)
     buffer = mmap.mmap(-1, MAX_SEGMENT_BYTES)
