@@ -13,7 +13,7 @@ from app.demo import rogue
 from app.demo.cast import Cast, Person, connected
 from app.demo.copies import alter_segment, copy_registry
 from app.demo.founding import appoint, hold_ceremony
-from app.demo.process import running, serve_command
+from app.demo.process import running, serve_elsewhere
 from app.demo.usurped import usurped_by
 from app.errors import AppError, Mismatch
 from app.statements.kinds import Approval, Authority, CaseAssign
@@ -88,7 +88,7 @@ async def alter_evidence(
     folder.mkdir(mode=0o700)
     copy_registry(registry, folder / "registry")
     await alter_segment(folder / "registry", deposit_id, *place)
-    async with running(folder, serve_command(folder / "registry")) as url, connected([reader], url) as clients:
+    async with running(folder, serve_elsewhere(folder / "registry")) as url, connected([reader], url) as clients:
         try:
             await fetch(clients[reader.name], deposit_id, folder / "fetched", request=request)
         except Mismatch as error:

@@ -11,6 +11,7 @@ from app.client.judge import Judge
 from app.client.registrar import approve, open_session, propose, roster
 from app.client.session import Client
 from app.demo.cast import AUTHORITY, REQUIRED, Cast, Person, now
+from app.demo.process import free_port
 from app.errors import Mismatch
 from app.service.found import registry_settings, write_registry
 from app.statements.kinds import OFFICES, Authority, MemberEnrol, Role
@@ -44,7 +45,7 @@ def found_registry(folder: Path, cast: Cast) -> Founded:
         now=now(),
         rng=os.urandom,
     )
-    settings = registry_settings(folder, origin=ORIGIN, genesis=founding.genesis.digest)
+    settings = registry_settings(folder, origin=ORIGIN, genesis=founding.genesis.digest, port=free_port())
     write_registry(folder, settings, log_seed=log_seed, service_seed=service_seed)
     return Founded(founding=founding, log_key=Signer(log_seed).public)
 

@@ -386,9 +386,10 @@ def closing_words(summary: Mapping[str, Any], folder: Path) -> list[str]:
         "  registry/              the service's whole state: ciphertext, statements, ledger",
         "  people/                each person's folder, with keys under a passphrase",
         "  fetched/, opened/      ciphertext as age files; what was opened, and the released age identity",
-        "Go on with:",
+        f"Go on with (muniment is {shutil.which('muniment', path=str(Path(sys.executable).parent)) or 'installed'}):",
         f"  muniment verify {folder}/deposit.proof.json FILE --trust {folder}/trust.json",
         f"  muniment audit --dir {folder}/registry",
         f"  muniment serve --dir {folder}/registry",
+        "and while it serves, as any of the people, for instance:",
         f"  MUNIMENT_HOME={home} MUNIMENT_PASSPHRASE_FILE={secret} muniment case list",
     ]

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import socket
 import sys
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -36,8 +37,21 @@ async def running(folder: Path, command: Sequence[str]) -> AsyncIterator[str]:
 
 
 def serve_command(folder: Path) -> list[str]:
-    """The ordinary service over a registry's folder, on a free port of loopback."""
-    return ["app.cli.main", "serve", "--dir", str(folder), "--listen", "127.0.0.1:0"]
+    """The ordinary service over a registry's folder, where its configuration says."""
+    return ["app.cli.main", "serve", "--dir", str(folder)]
+
+
+def serve_elsewhere(folder: Path) -> list[str]:
+    """The same on a free port of loopback: for a copy."""
+    return [*serve_command(folder), "--listen", "127.0.0.1:0"]
+
+
+def free_port() -> int:
+    """Return a port of loopback that was free a moment ago."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        port: int = tried.getsockname()[1]
+        return port
 
 
 async def _ready(process: asyncio.subprocess.Process, folder: Path) -> str:

@@ -145,6 +145,31 @@ def test_the_audit_of_what_is_stored_is_clean(run: Run) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
+def test_the_registry_is_served_again_to_the_same_people(run: Run) -> None:
+    command = [sys.executable, "-m", "app.cli.main", "serve", "--dir", str(run.folder / "registry")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as service:
+        try:
+            assert service.stdout is not None
+            assert service.stdout.readline().startswith("listening on http://127.0.0.1:")
+            listed = muniment("case", "list", "--json", person="lawyer-1", run=run)
+            assert listed.returncode == 0, listed.stderr
+            assert run.summary["case_id"] in listed.stdout
+            inbox = muniment("inbox", "--json", person="judge-5", run=run)
+            assert inbox.returncode == 0, inbox.stderr
+            fetched = run.folder.parent / "again"
+            request = run.summary["request_id"]
+            done = muniment(
+                "fetch", run.summary["deposit_id"], "-o", fetched, "--request", request, person="lawyer-2", run=run
+            )
+            assert done.returncode == 0, done.stderr
+            for index in range(1, 3):
+                name = f"item-{index:03d}.age"
+                assert (fetched / name).read_bytes() == (run.folder / "fetched" / name).read_bytes()
+        finally:
+            service.terminate()
+            assert service.wait(timeout=60) == 0
+
+
 @pytest.mark.foreign("age")
 def test_stock_age_opens_what_was_fetched(run: Run, tmp_path: Path) -> None:
     for index, original in enumerate(run.files, 1):
