@@ -193,10 +193,15 @@ async def _fetch_item(
     name = item_name(index)
     final = written.folder / name
     if final.exists():
-        if final.stat().st_size != item.length or (await asyncio.to_thread(_good, final, item))[0] != len(
-            item.segments
-        ):
+        if final.stat().st_size != item.length:
             raise exists(final)
+        good, _ = await asyncio.to_thread(_good, final, item)
+        if good != len(item.segments):
+            raise Mismatch(
+                f"segment {good} of item {index} is not the one that the deposit committed to, in {final}",
+                "The file was changed since it was fetched. Move it away and fetch again.",
+                code="segment_mismatch",
+            )
         meter.add(item.length)
         return meter.done
     part = written.part(name)
@@ -216,6 +221,7 @@ async def _fetch_item(
                 )
             await asyncio.to_thread(file.write, data)
             meter.add(len(data))
+            del data  # one segment in memory at a time
         written.commit(file, name)
     return meter.done
 

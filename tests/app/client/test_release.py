@@ -6,6 +6,7 @@ import os
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +15,16 @@ import pytest
 from app.client.fetch import BOX_NAME, MANIFEST_NAME, fetch, item_name
 from app.client.home import Home, Vault
 from app.client.judge import Judge
-from app.client.opening import Opened, Output, open_request
+from app.client.judge_keys import JudgeVault
+from app.client.opening import Opened, Output, chosen_contributions, open_request
 from app.client.release import AskedVault, order, own_request, progress_of, request
+from app.client.visit import closed_epoch, panel_of
 from app.errors import BadInput, Mismatch, Refused
+from app.panels.capsule import unbox
 from app.panels.errors import PanelError
+from app.panels.group import dec_scalar, lagrange0
+from app.panels.making.ack import recover
+from app.panels.making.opening import open_capsule
 from app.rules.aggregates import Request
 from tests.app.client.panel_service import JUDGES, PAPER, Bench, bench, with_panel
 from tests.app.client.world_service import keys_of
@@ -104,9 +111,6 @@ async def test_three_of_five_grant_one_refuses_and_the_recipient_opens_what_was_
 
 
 async def test_too_few_contributions_do_not_open_even_with_the_box_at_hand(tmp_path: Path) -> None:
-    from app.client.opening import chosen_contributions
-    from app.panels.making.opening import open_capsule
-
     async with released(tmp_path, judges=THREE[:1]) as (court, asked):
         found = court.world.view.find(Request, asked.hex())
         assert found is not None
@@ -132,6 +136,53 @@ async def test_a_changed_segment_is_named_and_nothing_is_left(tmp_path: Path) ->
             fetched = await fetch(client, deposit_of(court), tmp_path / "new", request=asked)
         assert [each.name for each in fetched.files] == ["item-000.age", "item-001.age", "item-002.age"]
         assert fetched.total_bytes == sum(each.stat().st_size for each in fetched.files)
+
+
+async def test_a_sealed_file_that_was_changed_on_disk_is_named_by_fetch_and_open(tmp_path: Path) -> None:
+    async with released(tmp_path) as (court, asked):
+        folder = tmp_path / "sealed"
+        async with court.client("lawyer2") as client:
+            fetched = await fetch(client, deposit_of(court), folder)
+            changed = fetched.files[2]
+            good = changed.read_bytes()
+            changed.write_bytes(bytes([*good[:-1], good[-1] ^ 1]))
+            with pytest.raises(Mismatch, match="segment 0 of item 2"):
+                await fetch(client, deposit_of(court), folder)
+            with pytest.raises(Mismatch, match="segment 0 of item 2"):
+                await open_request(client, asked, Output(folder=tmp_path / "out", sealed=folder))
+        assert not (tmp_path / "out").exists()
+        assert all(each.exists() for each in fetched.files)
+        assert court.service.claims_heard("release.opening") == []
+        assert len(kept(court)) == 1
+
+
+async def test_the_services_whole_state_and_two_judges_folders_do_not_open(tmp_path: Path) -> None:
+    """Everything that the service has and everything that two of five judges keep: their shares lead to another key."""
+    async with bench(tmp_path) as court:
+        await court.ceremony()
+        court.assign()
+        evidence = court.deposit(*FILES)
+        asked = await court.released("judge1", "judge2")
+        view = court.world.view
+        found = view.find(Request, asked.hex())
+        assert found is not None
+        release, panel = found.state.release, panel_of(view, court.panel_id)
+        closed, epoch = closed_epoch(view, panel)
+        shares = {}
+        for index, judge in enumerate(JUDGES, 1):
+            (keys,) = JudgeVault(Vault(Home(court.homes / judge), keys_of(judge))).hosts()
+            shares[index] = dec_scalar(recover(closed, epoch.certificate, judge=index, he=keys.he))
+
+        def tried(*indices: int) -> bytes | None:
+            parts = [lagrange0(indices, index) * shares[index] * release.public.U for index in indices]
+            return unbox(release.public, sum(parts[1:], parts[0]), evidence.box)
+
+        assert tried(1, 2, 3) is not None  # three do, off the ledger too
+        assert all(tried(i, j) is None for i, j in combinations(range(1, 6), 2))
+        contributions = [encoded for _, encoded in sorted(found.state.contributions)]
+        with pytest.raises(PanelError) as caught:
+            open_capsule(release, contributions, sk=kept(court)[0], box=evidence.box)
+        assert caught.value.code == "below_threshold"
 
 
 async def test_another_manifest_or_box_is_named(tmp_path: Path) -> None:
