@@ -3,6 +3,7 @@
 The genesis is signed by the first registrar and pinned by its digest; the service takes no other first entry.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.client.home import Keys
@@ -25,6 +26,24 @@ class Founding:
     policy: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownWitness:
+    """A witness whose cosignature everybody will demand: a short name for the policy, its key, its submission URL."""
+
+    name: str
+    key: VerifierKey
+    url: str
+
+
+def format_policy(log: VerifierKey, witnesses: Sequence[KnownWitness]) -> str:
+    """Return the C2SP policy that demands all of the witnesses, or none where there are none."""
+    lines = [f"log {log.text}", *(f"witness {each.name} {each.key.text} {each.url}" for each in witnesses)]
+    if not witnesses:
+        return "\n".join([*lines, "quorum none", ""])
+    names = " ".join(each.name for each in witnesses)
+    return "\n".join([*lines, f"group witnesses all {names}", "quorum witnesses", ""])
+
+
 def found(
     *,
     origin: str,
@@ -34,6 +53,7 @@ def found(
     service_seed: bytes,
     now: int,
     rng: Rng,
+    witnesses: Sequence[KnownWitness] = (),
     predecessor: bytes | None = None,
 ) -> Founding:
     """Make genesis, trust file and policy. Seeds are 32 secret bytes; `now` Unix seconds. Raises BadInput."""
@@ -48,7 +68,6 @@ def found(
         predecessor=predecessor,
     )
     genesis = registrar.signer.sign(claims, aud=origin, iat=now, exp=now + VALID_SECONDS, jti=rng(16), seen=EMPTY_SEEN)
-    # No witness is demanded: a registry with witnesses writes them into its policy before it publishes the trust file.
-    policy = f"log {VerifierKey(name=origin, type=KeyType.ED25519, public_key=log).text}\nquorum none\n"
+    policy = format_policy(VerifierKey(name=origin, type=KeyType.ED25519, public_key=log), witnesses)
     trust = format_trust(origin=origin, genesis=genesis.digest, authority=authority, policy_text=policy)
     return Founding(genesis=genesis, trust=trust, policy=policy)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from app.client.deposit import Depositor, Evidence
 from app.client.fetch import fetch
+from app.client.founding import format_policy
 from app.client.home import Home, Keys
 from app.demo import rogue
 from app.demo.cast import Cast, Person, connected
@@ -17,6 +18,7 @@ from app.demo.process import running, serve_elsewhere
 from app.demo.usurped import usurped_by
 from app.errors import AppError, Mismatch
 from app.statements.kinds import Approval, Authority, CaseAssign
+from app.statements.trust import format_trust, parse_trust
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,22 +40,23 @@ def backdate(proof: Path, changed: Path) -> None:
 
 async def substitute_panel(
     registry: Path, folder: Path, cast: Cast, *, case_id: bytes, files: Sequence[Path], threshold: int
-) -> Failed:
+) -> tuple[Failed, Failed]:
     """The operator and the registrar run a second service with the real log key, and a panel of their own.
 
-    They have everything but the authority's keys: five judges of theirs go through a whole, correct ceremony, and the
-    panel is assigned to the case. Lawyer 1 deposits there. Raises AssertionError if his client lets him.
+    They have everything but the authority's keys and the witnesses': five judges of theirs go through a whole, correct
+    ceremony, and the panel is assigned to the case. Lawyer 1 deposits there: with his trust file, and with one that
+    demands no witness. Raises AssertionError if his client lets him.
     """
     folder.mkdir(mode=0o700)
     copy_registry(registry, folder / "registry")
     crown = Keys.generate("Usurper", os.urandom)
     law = usurped_by(Authority(keys=(crown.signer.public,), m=1))
-    trust = (cast["lawyer-1"].home.path / "trust.json").read_bytes()
+    lenient = _without_witnesses(cast["lawyer-1"])
 
     def conspirator(name: str, keys: Keys) -> Person:
         home = Home(folder / name)
         home.path.mkdir(mode=0o700)
-        home.set_trust(trust)
+        home.set_trust(lenient.encode())
         return Person(name=name, home=home, keys=keys, passphrase="")
 
     crooks = [conspirator(f"crook-{i}", Keys.generate(f"Crook {i}", os.urandom)) for i in range(1, 6)]
@@ -70,12 +73,27 @@ async def substitute_panel(
             panel_id = await hold_ceremony(clients["registrar"], consent, judges, threshold)
             assign = CaseAssign(case_id=case_id, panel_id=panel_id, presiding=crooks[0].id)
             await clients["registrar"].post(assign)
-        async with connected([cast["lawyer-1"]], url) as honest:
-            try:
-                await Depositor(honest["lawyer-1"]).deposit(case_id, [Evidence(path=each) for each in files])
-            except AppError as error:
-                return Failed(code=error.code, message=error.message)
+        careless = conspirator("lawyer-1-without-witnesses", cast["lawyer-1"].keys)
+        return (
+            await _try_deposit(cast["lawyer-1"], url, case_id, files),
+            await _try_deposit(careless, url, case_id, files),
+        )
+
+
+async def _try_deposit(person: Person, url: str, case_id: bytes, files: Sequence[Path]) -> Failed:
+    async with connected([person], url) as clients:
+        try:
+            await Depositor(clients[person.name]).deposit(case_id, [Evidence(path=each) for each in files])
+        except AppError as error:
+            return Failed(code=error.code, message=error.message)
     raise AssertionError("the client sealed to a panel that the authority never approved")
+
+
+def _without_witnesses(person: Person) -> str:
+    """The person's trust file, but for its demand of cosignatures."""
+    trust = parse_trust((person.home.path / "trust.json").read_bytes())
+    policy = format_policy(trust.policy.log, ())
+    return format_trust(origin=trust.origin, genesis=trust.genesis, authority=trust.authority, policy_text=policy)
 
 
 async def alter_evidence(

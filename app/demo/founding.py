@@ -3,7 +3,7 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from app.client.founding import Founding, found
@@ -12,10 +12,12 @@ from app.client.registrar import approve, open_session, propose, roster
 from app.client.session import Client
 from app.demo.cast import AUTHORITY, REQUIRED, Cast, Person, now
 from app.demo.process import free_port
+from app.demo.witnesses import make_witnesses
 from app.errors import Mismatch
 from app.service.found import registry_settings, write_registry
 from app.statements.kinds import OFFICES, Authority, MemberEnrol, Role
 from app.statements.statement import Signer
+from ledger.note import KeyType, VerifierKey
 
 ORIGIN = "ledger.example/demonstration"
 
@@ -29,12 +31,14 @@ class Founded:
     """What was made before the service starts."""
 
     founding: Founding
-    log_key: bytes
+    log: VerifierKey
 
 
-def found_registry(folder: Path, cast: Cast) -> Founded:
-    """Make genesis, trust file and policy, and write the registry's folder."""
+async def found_registry(folder: Path, cast: Cast) -> Founded:
+    """Make two witnesses, genesis, trust file and policy, and write the registry's folder."""
     log_seed, service_seed = os.urandom(32), os.urandom(32)
+    log = VerifierKey(name=ORIGIN, type=KeyType.ED25519, public_key=Signer(log_seed).public)
+    witnesses = await make_witnesses(folder.parent / "witnesses", log)
     authority = Authority(keys=tuple(cast[name].keys.signer.public for name in AUTHORITY), m=REQUIRED)
     founding = found(
         origin=ORIGIN,
@@ -44,10 +48,13 @@ def found_registry(folder: Path, cast: Cast) -> Founded:
         service_seed=service_seed,
         now=now(),
         rng=os.urandom,
+        witnesses=witnesses,
     )
     settings = registry_settings(folder, origin=ORIGIN, genesis=founding.genesis.digest, port=free_port())
+    settings = replace(settings, witnesses=folder / "witnesses.txt", publication_milliseconds=20)
     write_registry(folder, settings, log_seed=log_seed, service_seed=service_seed)
-    return Founded(founding=founding, log_key=Signer(log_seed).public)
+    (folder / "witnesses.txt").write_text(founding.policy, encoding="utf-8")
+    return Founded(founding=founding, log=log)
 
 
 def consent_of(officials: Sequence[tuple[Client, Person]]) -> Consent:

@@ -27,9 +27,9 @@ from app.demo.dossier import write_dossier
 from app.demo.founding import ORIGIN, Founded, appoint, consent_of, found_registry, hold_ceremony
 from app.demo.process import running, serve_command
 from app.demo.story import Story
+from app.demo.witnesses import NAMES, watching
 from app.errors import BadInput, Mismatch, Refused
 from app.statements.kinds import CaseAssign, CaseOpen, CaseParty, Role
-from ledger.note import KeyType, VerifierKey
 from ledger.proof import Proof
 
 ORDER = """\
@@ -96,11 +96,14 @@ class Play:
         with story.step("people", "People make their keys, each in a folder of his own"):
             cast = await gather_cast(folder / "people", self.plan.judges)
             story.say(f"{len(cast.people)} people in {folder / 'people'}; their keys lie under passphrases")
-            founded = found_registry(folder / "registry", cast)
+            founded = await found_registry(folder / "registry", cast)
             (folder / "trust.json").write_text(founded.founding.trust + "\n", encoding="utf-8")
             (folder / "policy.txt").write_text(founded.founding.policy, encoding="utf-8")
         async with AsyncExitStack() as stack:
-            with story.step("service", "The registry starts as its own process, and takes its genesis"):
+            with story.step(
+                "service", "Two witnesses and the registry start, each its own process; the genesis is posted"
+            ):
+                await stack.enter_async_context(watching(folder / "witnesses"))
                 url = await stack.enter_async_context(running(folder / "registry", serve_command(folder / "registry")))
                 hand_out(cast, founded.founding.trust, url)
                 clients = await stack.enter_async_context(connected(cast.everybody(), url))
@@ -108,6 +111,7 @@ class Play:
                 story.say(f"{ORIGIN} at {url}")
                 trust_hash = hashlib.sha256(founded.founding.trust.encode()).hexdigest()
                 story.say(f"everyone has the trust file, SHA-256 {trust_hash}")
+                story.say(f"it demands that the witnesses {' and '.join(NAMES)} have cosigned")
             return await self._with_service(cast, founded, clients, tuple(files))
 
     async def _with_service(
@@ -136,11 +140,13 @@ class Play:
         with story.step("attack_proof", "Somebody back-dates the deposit in the proof file by a day"):
             await self._attack_proof(files)
         with story.step("attack_panel", "Operator and registrar, with the log's own key, run a panel of their own"):
-            failed = await substitute_panel(
+            unwitnessed, unapproved = await substitute_panel(
                 folder / "registry", folder / "attack-panel", cast, case_id=case_id, files=files, threshold=k
             )
-            self._told(failed, "replay_refused")
-            story.say("the client refused before it read a file")
+            self._told(unwitnessed, "quorum_missing")
+            story.say("and if his trust file demanded no witness:")
+            self._told(unapproved, "replay_refused")
+            story.say("both times his client refused before it read a file")
         with story.step("release", f"Judge 1 orders the opening for lawyer 2; {k} judges grant it"):
             asked = await self._release(cast, clients, accepted)
         with story.step("opening", "Lawyer 2 fetches the ciphertext, opens it and compares"):
@@ -337,7 +343,8 @@ class Play:
         summary: dict[str, object] = {
             "format": "muniment-demo/v1",
             "origin": ORIGIN,
-            "ledger_key": VerifierKey(name=ORIGIN, type=KeyType.ED25519, public_key=founded.log_key).text,
+            "ledger_key": founded.log.text,
+            "witnesses": str(folder / "witnesses"),
             "genesis": founded.founding.genesis.digest.hex(),
             "case_id": accepted.case_id.hex(),
             "deposit_id": accepted.deposit_id.hex(),
@@ -389,7 +396,8 @@ def closing_words(summary: Mapping[str, Any], folder: Path) -> list[str]:
         f"Go on with (muniment is {shutil.which('muniment', path=str(Path(sys.executable).parent)) or 'installed'}):",
         f"  muniment verify {folder}/deposit.proof.json FILE --trust {folder}/trust.json",
         f"  muniment audit --dir {folder}/registry",
+        *(f"  muniment witness --dir {folder}/witnesses/{name}" for name in NAMES),
         f"  muniment serve --dir {folder}/registry",
-        "and while it serves, as any of the people, for instance:",
+        "and while these three run, as any of the people, for instance:",
         f"  MUNIMENT_HOME={home} MUNIMENT_PASSPHRASE_FILE={secret} muniment case list",
     ]

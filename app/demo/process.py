@@ -10,7 +10,7 @@ from pathlib import Path
 
 from app.errors import Unreachable
 
-READY = "listening on "
+READY = "http://"
 START_SECONDS = 60
 STOP_SECONDS = 40
 
@@ -34,6 +34,11 @@ async def running(folder: Path, command: Sequence[str]) -> AsyncIterator[str]:
             except TimeoutError:
                 process.kill()
                 await process.wait()
+
+
+def witness_command(folder: Path) -> list[str]:
+    """A witness of another court."""
+    return ["app.cli.main", "witness", "--dir", str(folder)]
 
 
 def serve_command(folder: Path) -> list[str]:
@@ -63,8 +68,8 @@ async def _ready(process: asyncio.subprocess.Process, folder: Path) -> str:
         async with asyncio.timeout(START_SECONDS):
             line = await stream.readline()
     text = line.decode("utf-8", "replace").strip()
-    if not text.startswith(READY):
+    if READY not in text:
         raise Unreachable(
             f"the service did not start: {text or 'it printed nothing'}", f"Read {folder / 'service.log'}."
         )
-    return text.removeprefix(READY)
+    return text[text.index(READY) :]

@@ -1,6 +1,7 @@
 """The process of a dishonest registry: `python -m app.demo.rogue DIR KEY`, KEY being its own authority's key in hex.
 
-It is the ordinary service with the law of `app.demo.usurped`. Only the demonstration starts it; no command does.
+It is the ordinary service with the law of `app.demo.usurped`. It asks no witness: the witnesses hold another history
+of this log already, or would soon. Only the demonstration starts it; no command does.
 """
 
 import asyncio
@@ -22,7 +23,7 @@ def command(folder: Path, key: bytes) -> list[str]:
 def main() -> None:
     """Serve the registry in DIR on a free port of loopback until SIGTERM."""
     folder, key = Path(sys.argv[1]), bytes.fromhex(sys.argv[2])
-    settings = replace(load_settings(folder / FILE_NAME, {}), host="127.0.0.1", port=0)
+    settings = replace(load_settings(folder / FILE_NAME, {}), host="127.0.0.1", port=0, witnesses=None)
     asyncio.run(serve_until_stopped(settings, usurped_by(Authority(keys=(key,), m=1))))
 
 

@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,6 +62,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     assert done.returncode == 0, done.stderr + done.stdout[-2000:]
     summary = json.loads((folder / "summary.json").read_text())
     return Run(folder=folder, files=(text, large), summary=summary, story=done.stdout)
+
+
+@contextmanager
+def serving(command: str, folder: Path) -> Iterator[None]:
+    """Run a server until the block ends; it must end in order."""
+    argv = [sys.executable, "-m", "app.cli.main", command, "--dir", str(folder)]
+    with subprocess.Popen(argv, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "http://127.0.0.1:" in process.stdout.readline()
+            yield
+        finally:
+            process.terminate()
+            assert process.wait(timeout=60) == 0
 
 
 def spellings(secret: bytes) -> Iterator[bytes]:
@@ -122,6 +137,7 @@ def test_the_folder_is_as_promised(run: Run) -> None:
 
 
 def test_the_three_attacks_failed_by_name(run: Run) -> None:
+    assert "[quorum_missing]" in run.story
     assert "[replay_refused]" in run.story
     assert "segment 1 of item 2 is not the one that the deposit committed to [segment_mismatch]" in run.story
     assert "[not_released]" in run.story
@@ -146,28 +162,24 @@ def test_the_audit_of_what_is_stored_is_clean(run: Run) -> None:
 
 
 def test_the_registry_is_served_again_to_the_same_people(run: Run) -> None:
-    command = [sys.executable, "-m", "app.cli.main", "serve", "--dir", str(run.folder / "registry")]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as service:
-        try:
-            assert service.stdout is not None
-            assert service.stdout.readline().startswith("listening on http://127.0.0.1:")
-            listed = muniment("case", "list", "--json", person="lawyer-1", run=run)
-            assert listed.returncode == 0, listed.stderr
-            assert run.summary["case_id"] in listed.stdout
-            inbox = muniment("inbox", "--json", person="judge-5", run=run)
-            assert inbox.returncode == 0, inbox.stderr
-            fetched = run.folder.parent / "again"
-            request = run.summary["request_id"]
-            done = muniment(
-                "fetch", run.summary["deposit_id"], "-o", fetched, "--request", request, person="lawyer-2", run=run
-            )
-            assert done.returncode == 0, done.stderr
-            for index in range(1, 3):
-                name = f"item-{index:03d}.age"
-                assert (fetched / name).read_bytes() == (run.folder / "fetched" / name).read_bytes()
-        finally:
-            service.terminate()
-            assert service.wait(timeout=60) == 0
+    with ExitStack() as stack:
+        for witness in ("north", "south"):
+            stack.enter_context(serving("witness", run.folder / "witnesses" / witness))
+        stack.enter_context(serving("serve", run.folder / "registry"))
+        listed = muniment("case", "list", "--json", person="lawyer-1", run=run)
+        assert listed.returncode == 0, listed.stderr
+        assert run.summary["case_id"] in listed.stdout
+        inbox = muniment("inbox", "--json", person="judge-5", run=run)
+        assert inbox.returncode == 0, inbox.stderr
+        fetched = run.folder.parent / "again"
+        request = run.summary["request_id"]
+        done = muniment(
+            "fetch", run.summary["deposit_id"], "-o", fetched, "--request", request, person="lawyer-2", run=run
+        )
+        assert done.returncode == 0, done.stderr
+        for index in range(1, 3):
+            name = f"item-{index:03d}.age"
+            assert (fetched / name).read_bytes() == (run.folder / "fetched" / name).read_bytes()
 
 
 @pytest.mark.foreign("age")
