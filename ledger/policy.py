@@ -73,9 +73,10 @@ class Verified:
     def demand_quorum(self) -> None:
         """Raise QuorumMissing unless the quorum is met."""
         if not self.quorum_met:
-            who = ", ".join(cosigned.witness for cosigned in self.cosigners) or "no witness of the policy"
+            names = ", ".join(cosigned.witness for cosigned in self.cosigners)
+            who = f"only by {names}" if names else "by no witness of the policy"
             raise QuorumMissing(
-                f"the checkpoint of size {self.checkpoint.size} of {self.checkpoint.origin} is cosigned by {who} only",
+                f"the checkpoint of size {self.checkpoint.size} of {self.checkpoint.origin} is cosigned {who}",
                 "Ask the registry for a proof with more cosignatures, or wait until its witnesses have signed.",
             )
 
