@@ -1,5 +1,6 @@
 """The one place where parts meet: store adapters by URL, keys from files, the system's clock."""
 
+import os
 import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -14,11 +15,13 @@ from app.service.keyfiles import load_seed
 from app.service.registry import Registry, Terms
 from ledger.errors import LedgerError
 from ledger.policy import Policy
+from storage.credentials import mongodb_credentials, s3_credentials
 from storage.files import FileBlobStore
+from storage.hosts import MongoPlace, S3Place
 from storage.memory import MemoryBlobStore, MemoryRecordStore
 from storage.ports import BlobStore, RecordStore
 from storage.sqlite import SqliteRecordStore
-from storage.urls import FilesPlace, SqlitePlace, parse_blob_place, parse_record_place
+from storage.urls import BlobPlace, FilesPlace, RecordPlace, SqlitePlace, parse_blob_place, parse_record_place
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,25 +35,36 @@ class Stores:
 @asynccontextmanager
 async def open_stores(settings: Settings, *, must_exist: bool = False) -> AsyncIterator[Stores]:
     """Open both stores until the block ends. With `must_exist` nothing is made where nothing is (BadInput)."""
-    record_place, blob_place = parse_record_place(settings.records), parse_blob_place(settings.blobs)
     async with AsyncExitStack() as stack:
-        records: RecordStore
-        if isinstance(record_place, SqlitePlace):
-            if must_exist and not Path(record_place.path).exists():
-                raise BadInput(f"there is no {record_place.path}", "Name the registry's folder.", code="no_store")
-            records = await SqliteRecordStore.open(record_place.path)
-        else:
-            records = MemoryRecordStore()
+        records = await _open_records(parse_record_place(settings.records), must_exist=must_exist)
         stack.push_async_callback(records.close)
-        blobs: BlobStore
-        if isinstance(blob_place, FilesPlace):
-            if must_exist and not Path(blob_place.path).exists():
-                raise BadInput(f"there is no {blob_place.path}", "Name the registry's folder.", code="no_store")
-            blobs = await FileBlobStore.open(blob_place.path, clock=now)
-        else:
-            blobs = MemoryBlobStore(clock=now)
+        blobs = await _open_blobs(parse_blob_place(settings.blobs), must_exist=must_exist)
         stack.push_async_callback(blobs.close)
         yield Stores(records=records, blobs=blobs)
+
+
+async def _open_records(place: RecordPlace, *, must_exist: bool) -> RecordStore:
+    if isinstance(place, MongoPlace):
+        from storage.mongodb import MongoRecordStore  # noqa: PLC0415 - a driver that most registries do without
+
+        return await MongoRecordStore.open(place, mongodb_credentials(os.environ))
+    if isinstance(place, SqlitePlace):
+        if must_exist and not Path(place.path).exists():
+            raise BadInput(f"there is no {place.path}", "Name the registry's folder.", code="no_store")
+        return await SqliteRecordStore.open(place.path)
+    return MemoryRecordStore()
+
+
+async def _open_blobs(place: BlobPlace, *, must_exist: bool) -> BlobStore:
+    if isinstance(place, S3Place):
+        from storage.s3 import S3BlobStore  # noqa: PLC0415 - likewise
+
+        return await S3BlobStore.open(place, s3_credentials(os.environ), create=not must_exist, clock=now)
+    if isinstance(place, FilesPlace):
+        if must_exist and not Path(place.path).exists():
+            raise BadInput(f"there is no {place.path}", "Name the registry's folder.", code="no_store")
+        return await FileBlobStore.open(place.path, clock=now)
+    return MemoryBlobStore(clock=now)
 
 
 @asynccontextmanager

@@ -48,7 +48,7 @@ async def substitute_panel(
     demands no witness. Raises AssertionError if his client lets him.
     """
     folder.mkdir(mode=0o700)
-    copy_registry(registry, folder / "registry")
+    await copy_registry(registry, folder / "registry")
     crown = Keys.generate("Usurper", os.urandom)
     law = usurped_by(Authority(keys=(crown.signer.public,), m=1))
     lenient = _without_witnesses(cast["lawyer-1"])
@@ -104,7 +104,7 @@ async def alter_evidence(
     Raises AssertionError if the recipient's client takes it.
     """
     folder.mkdir(mode=0o700)
-    copy_registry(registry, folder / "registry")
+    await copy_registry(registry, folder / "registry")
     await alter_segment(folder / "registry", deposit_id, *place)
     async with running(folder, serve_elsewhere(folder / "registry")) as url, connected([reader], url) as clients:
         try:

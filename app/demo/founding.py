@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -34,8 +34,11 @@ class Founded:
     log: VerifierKey
 
 
-async def found_registry(folder: Path, cast: Cast) -> Founded:
-    """Make two witnesses, genesis, trust file and policy, and write the registry's folder."""
+async def found_registry(folder: Path, cast: Cast, stores: Mapping[str, str]) -> Founded:
+    """Make two witnesses, genesis, trust file and policy, and write the registry's folder.
+
+    `stores`: the URLs of `records` and `blobs`, where they do not lie beside the configuration.
+    """
     log_seed, service_seed = os.urandom(32), os.urandom(32)
     log = VerifierKey(name=ORIGIN, type=KeyType.ED25519, public_key=Signer(log_seed).public)
     witnesses = await make_witnesses(folder.parent / "witnesses", log)
@@ -52,6 +55,9 @@ async def found_registry(folder: Path, cast: Cast) -> Founded:
     )
     settings = registry_settings(folder, origin=ORIGIN, genesis=founding.genesis.digest, port=free_port())
     settings = replace(settings, witnesses=folder / "witnesses.txt", publication_milliseconds=20)
+    settings = replace(
+        settings, records=stores.get("records", settings.records), blobs=stores.get("blobs", settings.blobs)
+    )
     write_registry(folder, settings, log_seed=log_seed, service_seed=service_seed)
     (folder / "witnesses.txt").write_text(founding.policy, encoding="utf-8")
     return Founded(founding=founding, log=log)

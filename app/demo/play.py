@@ -7,7 +7,7 @@ import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,8 @@ from app.demo.witnesses import NAMES, watching
 from app.errors import BadInput, Mismatch, Refused
 from app.statements.kinds import CaseAssign, CaseOpen, CaseParty, Role
 from ledger.proof import Proof
+from storage.errors import BadName
+from storage.urls import parse_blob_place, parse_record_place
 
 ORDER = """\
 ORDER
@@ -50,6 +52,8 @@ class Plan:
     files: tuple[Path, ...]
     judges: int
     threshold: int
+    stores: Mapping[str, str] = field(default_factory=dict)
+    """URLs of `records` and `blobs`, where they do not lie beside the configuration."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,6 +74,11 @@ def check_plan(plan: Plan) -> None:
             "Choose --judges up to 31 and --threshold from 2 to that number.",
             code="bad_threshold",
         )
+    for name, parse in (("records", parse_record_place), ("blobs", parse_blob_place)):
+        try:
+            parse(plan.stores.get(name, "memory:"))
+        except BadName as error:
+            raise BadInput(f"--{name}: {error.message}", error.next_step, code="bad_setting") from error
     for path in plan.files:
         if not path.is_file():
             raise BadInput(f"{path} is not a file", "Name files that are there; a folder can be packed first.")
@@ -96,7 +105,7 @@ class Play:
         with story.step("people", "People make their keys, each in a folder of his own"):
             cast = await gather_cast(folder / "people", self.plan.judges)
             story.say(f"{len(cast.people)} people in {folder / 'people'}; their keys lie under passphrases")
-            founded = await found_registry(folder / "registry", cast)
+            founded = await found_registry(folder / "registry", cast, self.plan.stores)
             (folder / "trust.json").write_text(founded.founding.trust + "\n", encoding="utf-8")
             (folder / "policy.txt").write_text(founded.founding.policy, encoding="utf-8")
         async with AsyncExitStack() as stack:

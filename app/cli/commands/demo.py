@@ -20,6 +20,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--dir", type=Path, required=True, metavar="DIR", help="a new folder for everything")
     parser.add_argument("--judges", type=int, default=5, metavar="N", help="how many judges there are (5)")
     parser.add_argument("--threshold", type=int, default=3, metavar="K", help="how many of them open (3)")
+    parser.add_argument("--records", metavar="URL", help="keep the records there: mongodb://host/database")
+    parser.add_argument("--blobs", metavar="URL", help="keep the segments there: s3+https://host/bucket")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -33,7 +35,8 @@ def run(args: argparse.Namespace) -> int:
     from app.demo.play import Plan, Play, check_plan, closing_words  # noqa: PLC0415
     from app.demo.story import Story  # noqa: PLC0415
 
-    plan = Plan(folder=args.dir, files=tuple(args.files), judges=args.judges, threshold=args.threshold)
+    stores = {name: getattr(args, name) for name in ("records", "blobs") if getattr(args, name) is not None}
+    plan = Plan(folder=args.dir, files=tuple(args.files), judges=args.judges, threshold=args.threshold, stores=stores)
     check_plan(plan)
     story = Story()
     # With --json the story goes to standard error: one document on standard output.
