@@ -117,11 +117,12 @@ class Depositor:
         self,
         deposit_id: bytes,
         *,
+        approve: Callable[[Sequence[CertifiedPanel]], None] = lambda _panels: None,
         progress: Progress = lambda _done, _all: None,
         restarted: Callable[[SourceChanged], None] = lambda _error: None,
     ) -> Accepted:
         """Go on with an interrupted deposit. When a source changed meanwhile it starts over, under a new deposit id,
-        after `restarted` was told why.
+        after `restarted` was told why. `approve` is shown the panels again: they may have other judges by now.
 
         Raises BadInput (no_upload), and as `deposit`.
         """
@@ -134,6 +135,7 @@ class Depositor:
             )
         state = await self._client.sync()
         followed = self._followed(state, plan.case_id, plan.panels)
+        approve(followed)
         try:
             return await self._run(plan, followed, progress)
         except SourceChanged as error:

@@ -40,7 +40,10 @@ class Docket:
     order: Order
     requester: Person
     """The member who asks; his key is the one that the order names."""
+    ordered_by: Person
+    """Who signed the order. A clerk may have named another presiding judge since, who did not."""
     presiding: Person | None
+    """Who presides now."""
     panel_id: bytes
     index: int
     """The judge's index in the epoch."""
@@ -86,6 +89,7 @@ def examine(view: WholeView, member: str, request: bytes) -> Docket:
         deposit=deposit,
         order=order,
         requester=requester,
+        ordered_by=_signer(view, order),
         presiding=view.find(Person, case.presiding) if case.presiding else None,
         panel_id=asked.panel_id,
         index=epoch.judges.index(member) + 1,
@@ -167,6 +171,13 @@ def _order(view: WholeView, asked: Request) -> Order:
     if order is None or order.case_id != asked.case_id or asked.deposit_id not in order.deposits:
         raise refuse("wrong_order", f"no order of the case names the deposit {asked.deposit_id.hex()}", "Do not grant.")
     return order
+
+
+def _signer(view: WholeView, order: Order) -> Person:
+    person = view.find(Person, order.signer)
+    if person is None:
+        raise refuse("unknown_member", f"the order {order.id} was signed by nobody whom you can see", "Do not grant.")
+    return person
 
 
 def _requester(view: WholeView, asked: Request, order: Order) -> Person:

@@ -309,6 +309,8 @@ class Judge:
                 "Run act later; tell the registrar if it stays so.",
                 code="grant_not_proven",
             )
+        # Once more on the ledger that shows the grant: what ended, or was revoked, meanwhile keeps it here.
+        check_document(examine(state.view, state.me.id, docket.request), made.document)
         sent = await self._client.post(ReleaseContribution(request=docket.request, contribution=made.contribution))
         self._kept.destroy_grant(docket.request)
         return granted, sent

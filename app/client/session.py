@@ -40,7 +40,7 @@ from app.statements.statement import (
     parse_leaf,
     parse_statement,
 )
-from app.statements.trust import Trust
+from app.statements.trust import Trust, check_founders
 from ledger.checkpoint import Checkpoint
 from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash
@@ -455,6 +455,8 @@ class Client:
                 replay.add(entries[index])
             except BadInput as error:
                 raise _malformed(f"the statement at index {index}", error) from error
+            if index == 0:
+                check_founders(self.trust, parse_statement(entries[0].statement))
         self._replay, self._replayed = replay, dict(entries)
         return WholeView(replay.view.aggregates.values())
 

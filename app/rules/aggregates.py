@@ -190,6 +190,8 @@ class Order:
     PREFIX: ClassVar = "order"
     id: Raw
     case_id: Id
+    signer: Member
+    """The judge who presided when he signed; another may preside now."""
     deposits: tuple[Id, ...]
     recipients: tuple[Key, ...]
     document: Digest

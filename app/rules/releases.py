@@ -48,6 +48,7 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
     yield Order(
         id=act.statement.digest.hex(),
         case_id=claims.case_id,
+        signer=signer.id,
         deposits=claims.deposits,
         recipients=claims.recipients,
         document=claims.document,

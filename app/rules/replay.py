@@ -41,11 +41,14 @@ class Replay:
         """
         self.view = WholeView()
         self._origin, self._genesis, self._seen, self._law = origin, genesis, seen, law
-        self._last = -1
+        self._last, self._time = -1, 0
         self._digests: set[bytes] = set()
 
     def add(self, entry: Entry) -> Admitted:
-        """Decide one entry. Raises Mismatch (`replay_refused`, `leaf_mismatch`, `out_of_order`, `entered_twice`)."""
+        """Decide one entry.
+
+        Raises Mismatch (`replay_refused`, `leaf_mismatch`, `out_of_order`, `back_dated`, `entered_twice`).
+        """
         what = f"the entry at index {entry.index}"
         if entry.index <= self._last:
             raise Mismatch(f"{what} comes after {self._last}", "Show entries in ledger order.", code="out_of_order")
@@ -56,6 +59,7 @@ class Replay:
                 "Ask for the statement of that digest.",
                 code="leaf_mismatch",
             )
+        check_time(leaf.time, self._time, what)
         if leaf.digest in self._digests:
             # Most rules refuse a second time by themselves; an assignment or a roster played again would supersede.
             raise Mismatch(
@@ -78,7 +82,7 @@ class Replay:
         if verdict.leaf != entry.leaf:
             raise Mismatch(f"{what}: the leaf should be {verdict.leaf}", code="leaf_mismatch")
         self.view.evolve(verdict.changes)
-        self._last = entry.index
+        self._last, self._time = entry.index, leaf.time
         self._digests.add(leaf.digest)
         return verdict
 
@@ -86,3 +90,13 @@ class Replay:
         """Decide many entries."""
         for entry in entries:
             self.add(entry)
+
+
+def check_time(time: int, before: int, what: str) -> None:
+    """Check that an entry's time is not before that of an entry ahead of it. Raises Mismatch (`back_dated`)."""
+    if time < before:
+        raise Mismatch(
+            f"{what}: its leaf says {time}, and an entry ahead of it says {before}",
+            "The registry signed a time that went backwards. Keep this; tell the authority and the witnesses.",
+            code="back_dated",
+        )

@@ -143,8 +143,13 @@ class Uploads:
         return place
 
     async def put_segment(self, place: Place, source: AsyncIterable[bytes]) -> bool:
-        """Store a segment; return whether it is new. Raises Refused (`digest_mismatch`, `segment_conflict`)."""
+        """Store a segment; return whether it is new.
+
+        Raises Refused (`digest_mismatch`, `segment_conflict`, and `id_in_use` once the deposit was accepted).
+        """
         key = blob_key(place.deposit_id, place.item, place.segment)
+        if await self._blobs.stat(key) is None and await self._deposited(place.deposit_id):
+            raise _in_use(place.deposit_id)  # nothing is laid beside what was accepted
         until = self._clock() + self._lock_seconds
         try:
             await self._blobs.put_new(key, source, size=place.size, sha256=place.sha256, retain_until=until)
@@ -268,9 +273,12 @@ class Uploads:
 
     async def _open(self, deposit_id: bytes, person: Person) -> Upload:
         upload = await self._own(deposit_id, person)
-        if await self._projections.ask(lambda view: view.find(Deposited, deposit_id.hex())) is not None:
+        if await self._deposited(deposit_id):
             raise _in_use(deposit_id)
         return upload
+
+    async def _deposited(self, deposit_id: bytes) -> bool:
+        return await self._projections.ask(lambda view: view.find(Deposited, deposit_id.hex())) is not None
 
 
 def _read(data: bytes) -> Upload:

@@ -7,9 +7,9 @@ import hashlib
 from dataclasses import dataclass
 
 from app.canonical import format_json, parse_json
-from app.errors import BadInput
+from app.errors import BadInput, CannotTell
 from app.fields import read_record, write_record
-from app.statements.kinds import Authority, Digest, Origin
+from app.statements.kinds import Authority, Digest, Genesis, Origin
 from app.statements.statement import Statement
 from ledger.errors import LedgerError
 from ledger.policy import Policy
@@ -98,4 +98,21 @@ def check_genesis(trust: Trust, genesis: Statement) -> None:
             f"the genesis {genesis.digest.hex()} is not the one that the trust file pins, {trust.genesis.hex()}",
             "This is another registry, or a forgery of it.",
             code="wrong_genesis",
+        )
+
+
+def check_founders(trust: Trust, genesis: Statement) -> None:
+    """Check that the pinned genesis names the authority and the log that the trust file names.
+
+    The digest alone would let whoever wrote the genesis put other keys behind it than the gazette printed. Raises
+    CannotTell (`trust_contradicts`): then nothing is wrong with the evidence, and nothing can be believed.
+    """
+    claims = genesis.claims
+    named = isinstance(claims, Genesis) and claims.log in [log.key.public_key for log in trust.policy.logs]
+    if not named or getattr(claims, "authority", None) != trust.authority:
+        raise CannotTell(
+            f"the trust file contradicts itself: the genesis {trust.genesis.hex()} that it pins names another "
+            "authority or log than it does",
+            "Ask the authority which keys are its own, and for a trust file that names them.",
+            code="trust_contradicts",
         )

@@ -7,7 +7,8 @@
  5 all signature lines are of keys that the trust file knows (`lenient` lets others pass, as C2SP allows)
  6 the quorum of the trust file is met
  7 who signed: from the pinned genesis to the depositor's key, each statement at its place on the same ledger (checks 3
-   to 6 for each), decided again by the rules, in ledger order, before the deposit
+   to 6 for each), decided again by the rules, in ledger order, before the deposit, with times that never decrease;
+   the genesis names the authority and the log of the trust file
  8 the signature of the deposit, by that key, in its time of validity
  9 the manifest is the one that the statement names
 10 every disclosure opens its slot, and sizes agree with the sealed lengths
@@ -25,14 +26,14 @@ from app.canonical import hex_decode
 from app.errors import AppError, BadInput, CannotTell, Mismatch
 from app.rules.aggregates import KeyHolder, Person
 from app.rules.decide import CLOCK_SKEW
-from app.rules.replay import Entry, Replay
+from app.rules.replay import Entry, Replay, check_time
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
 from app.sealing.segments import item_length
 from app.statements.disclosure import NamedDisclosure, open_disclosure
 from app.statements.kinds import Deposit, leaf_kind
 from app.statements.prooffile import ProofFile, Proven, parse_proof_file
 from app.statements.statement import Leaf, Statement, parse_leaf, parse_statement, verify_signature
-from app.statements.trust import Trust
+from app.statements.trust import Trust, check_founders
 from app.verify.verdict import Check, CheckedFile, DisclosedItem, Level, Outcome, Verdict
 from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash
@@ -181,10 +182,11 @@ class _Run:
 
     def _signers(self) -> str:
         replay = Replay(origin=self.trust.origin, genesis=self.trust.genesis)
-        last = -1
+        last = time = -1
         for number, proven in enumerate(self.proof.signers):
             what = f"signer {number}"
-            _leaf_for(parse_statement(proven.statement), proven.leaf, what)
+            statement = parse_statement(proven.statement)
+            time = _leaf_for(statement, proven.leaf, what).time
             place = self._placed(proven, what)
             self._known(place, what)
             self._met(place, what)
@@ -196,6 +198,9 @@ class _Run:
                 )
             last = place.index
             replay.add(Entry(index=place.index, leaf=proven.leaf, statement=proven.statement))
+            if number == 0:
+                check_founders(self.trust, statement)
+        check_time(self.leaf.time, time, "the deposit")
         holder = replay.view.find(KeyHolder, self.statement.kid)
         person = replay.view.find(Person, holder.member) if holder is not None and holder.member else None
         if holder is None or person is None or holder.retired or not person.active:

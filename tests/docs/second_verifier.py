@@ -398,18 +398,27 @@ class Verifier:
             raise CannotTell("quorum_missing")
 
     def signers(self) -> None:
-        members, last = Members(self.trust["origin"], self.trust["genesis"]), -1
+        members, last, before = Members(self.trust["origin"], self.trust["genesis"]), -1, 0
         for shown in self.proof["signers"]:
             statement = read_statement(shown["statement"])
             time, place = check_leaf(shown["leaf"], statement), self.placed(shown)
             self.lines(place)
             self.quorum(place)
             need(last < place.index < self.here.index, "out_of_order")
-            last = place.index
+            need(before <= time, "back_dated")
+            founding, last, before = not members.keys, place.index, time
             members.add(statement, place.index, time)
+            if founding:
+                self.founders(statement.payload)
+        need(before <= self.time, "back_dated")
         need(self.deposit.kid in members.keys, "unknown_signer")
         who, self.key, retired = members.keys[self.deposit.kid]
         need(not retired and members.roles.get(who) == "depositor", "wrong_signer")
+
+    def founders(self, genesis: dict[str, Any]) -> None:
+        logs = [key for who, key, _ in self.policy.keys.values() if who == "log"]
+        if genesis["authority"] != self.trust["authority"] or unb64(genesis["log"]["x"]) not in logs:
+            raise CannotTell("trust_contradicts")
 
     def signature(self) -> None:
         self.deposit.verify(self.key)

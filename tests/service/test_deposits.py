@@ -156,6 +156,23 @@ async def test_a_place_is_for_one_segment_one_hour_and_this_service(house: House
     assert (late.status, late.code) == (401, "token_expired")
 
 
+async def test_nothing_is_laid_beside_an_accepted_deposit(house: House, release: Release) -> None:
+    """A place that was given before the acceptance is good for an hour; it ends with the acceptance all the same."""
+    deposit = deposit_of(release)
+    await house.upload(deposit)
+    base = f"/v1/uploads/{deposit.claims.deposit_id.hex()}"
+    more = {"item": 9, "segment": 0, "size": 4, "sha256": hashlib.sha256(b"more").hexdigest()}
+    (stray,) = (await house.send("POST", f"{base}/places", {"segments": [more]}, by="lawyer1")).json["places"]
+    (first, *_) = (await house.places(deposit)).json["places"]
+    assert (await house.post(release.world.sign("lawyer1", deposit.claims))).status == 201
+    late = await house.call("PUT", stray["url"], b"more", **stray["headers"])
+    assert (late.status, late.code) == (409, "id_in_use")
+    assert len((await house.call("GET", base, by="lawyer1")).json["segments"]) == len(deposit.segments)
+    # A segment that stands there is there: an answer that was lost is given again.
+    assert (await house.call("PUT", first["url"], deposit.segments[0][1], **first["headers"])).status == 200
+    assert (await house.call("PUT", f"{base}/manifest", deposit.manifest.encode(), by="lawyer1")).code == "id_in_use"
+
+
 async def test_an_upload_is_its_owners_alone(house: House, release: Release) -> None:
     deposit = deposit_of(release)
     base = f"/v1/uploads/{deposit.claims.deposit_id.hex()}"

@@ -74,7 +74,10 @@ def _document(docket: "Docket", words: "Words") -> dict[str, Any]:
         "deposit": docket.deposit.id,
         "order": {
             "digest": docket.order.id,
+            "signer": docket.ordered_by.name,
+            "signer_member": docket.ordered_by.id,
             "presiding": docket.presiding.name if docket.presiding is not None else None,
+            "signer_presides": docket.presiding == docket.ordered_by,
             "document": docket.order.document.hex(),
             "paper_in_hand": None,
             "words": words.order,
@@ -95,7 +98,8 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"request {found['request']}",
         f"  case {found['case']}, deposit {found['deposit']}",
         f"  asked by {requester['name']} ({requester['member']}), whom the order names",
-        f"  order {order['digest']}, signed by {order['presiding']}",
+        f"  order {order['digest']}, signed by {order['signer']} ({order['signer_member']})",
+        *([] if order["signer_presides"] else [f"  BEWARE: who presides now is another: {order['presiding']}"]),
         f"  the order's paper has the SHA-256 {order['document']}",
         f"  panel {panel['id']}: {panel['k']} of {len(panel['judges'])}; you are judge {panel['you']}",
     ]

@@ -94,6 +94,7 @@ async def _resume(args: argparse.Namespace, depositor: "Depositor") -> "Accepted
     with progress("sealing", total, quiet=args.json) as bar:
         return await depositor.resume(
             args.resume,
+            approve=lambda panels: _approve(panels, ask=not args.yes and not args.json),
             progress=lambda done, _all: bar(done),
             restarted=lambda error: note(f"{error.message}: this deposit starts over under a new id"),
         )

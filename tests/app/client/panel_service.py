@@ -35,7 +35,7 @@ from app.sealing.inventory import InventoryItem, format_inventory, make_inventor
 from app.sealing.manifest import Manifest, format_manifest, manifest_hash, manifest_item
 from app.sealing.segments import segment_sizes
 from app.sealing.x25519 import Identity
-from app.statements.kinds import Access, Capsule, CaseAssign, Deposit, DepositSlots, MemberEnrol
+from app.statements.kinds import Access, Capsule, CaseAssign, Deposit, DepositSlots, MemberEnrol, MemberRevoke
 from app.statements.statement import parse_statement
 from tests.app.client.world_service import WorldService, keys_of, trust_of
 from tests.app.rules.world import World, founded, fresh, seed
@@ -173,6 +173,8 @@ class PanelService(WorldService):
         claims: Any = parse_statement(entry.statement).claims
         if isinstance(claims, MemberEnrol):
             return self.world.id(claims.name) in case.parties
+        if isinstance(claims, MemberRevoke):
+            return claims.member in case.parties
         if getattr(claims, "case_id", b"").hex() == case.id:
             return True
         for of, name in ((Order, "order"), (Request, "request")):

@@ -2,7 +2,7 @@
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import pytest
 
 from app.client.deposit import Depositor, Evidence
 from app.client.kept import kept
-from app.client.panel import follow, panels_of
+from app.client.panel import CertifiedPanel, follow, panels_of
 from app.client.proof import make_proof
 from app.client.readers import case_members
 from app.client.session import Client
@@ -186,6 +186,29 @@ async def test_an_interrupted_deposit_is_resumed(tmp_path: Path, call: str, nth:
             )
             files_now = [hash_file(each.path) for each in files]
             assert check_proof(proof, place.trust, files_now).outcome is Outcome.VERIFIED
+
+
+async def test_the_judges_are_shown_again_before_a_deposit_is_resumed(tmp_path: Path) -> None:
+    """Between the two visits the panel may have got other judges."""
+    world, _, case_id = panelled()
+    ids: list[bytes] = []
+    shown: list[list[str]] = []
+
+    def refuse(panels: Sequence[CertifiedPanel]) -> None:
+        shown.append([judge.name for panel in panels for judge in panel.judges])
+        raise Refused("not these", "", code="not_confirmed")
+
+    async with court(world, tmp_path / "people") as place:
+        async with place.client("lawyer1") as client:
+            dying(client, "put_box")
+            with pytest.raises(Cut):
+                await Depositor(client).deposit(case_id, evidence(tmp_path), planned=ids.append)
+        async with place.client("lawyer1") as client:
+            dying(client, "put_box")
+            with pytest.raises(Refused) as caught:
+                await Depositor(client).resume(ids[0], approve=refuse)
+        assert caught.value.code == "not_confirmed"
+        assert shown == [["judge1", "judge2", "judge3"]]
 
 
 async def test_segments_that_stand_there_are_not_sent_again(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from aiohttp import web
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from app.canonical import b64u_encode
+from app.cli.commands import decide
 from app.client.docket import check_document, document_hash, examine
 from app.client.duties import DutyKind
 from app.client.home import Home, Vault
@@ -23,7 +24,7 @@ from app.panels.errors import PanelError
 from app.rules.aggregates import Person, Request
 from app.rules.replay import Entry
 from app.rules.view import WholeView
-from app.statements.kinds import ReleaseOpening
+from app.statements.kinds import CaseAssign, MemberRevoke, ReleaseOpening
 from app.statements.statement import parse_statement
 from ledger.checkpoint import Checkpoint
 from ledger.cosignature import Ed25519Cosigner
@@ -263,6 +264,44 @@ async def test_disclosures_of_a_requester_are_shown_and_false_ones_named(tmp_pat
             _, words = await Judge(client).docket(requests[1])
         assert [each.code for each in words.faults] == ["disclosure_mismatch"]
         assert words.shown == ()
+
+
+async def test_the_docket_names_who_signed_the_order_and_not_who_presides_since(tmp_path: Path) -> None:
+    """A clerk cannot put an order into the mouth of a judge by naming him after another one signed it."""
+    async with asked(tmp_path) as (court, request):
+        world = court.world
+        world.do("clerk", CaseAssign(case_id=court.case_id, panel_id=court.panel_id, presiding=world.id("judge3")))
+        async with court.client("judge2") as client:
+            docket, words = await Judge(client).docket(request)
+        assert docket.presiding is not None
+        assert (docket.ordered_by.name, docket.presiding.name) == ("judge1", "judge3")
+        lines = "\n".join(decide._lines(decide._document(docket, words)))
+        assert f"signed by judge1 ({world.id('judge1')})" in lines
+        assert "who presides now is another: judge3" in lines
+
+
+async def test_what_changed_while_the_grant_was_logged_keeps_the_contribution_here(tmp_path: Path) -> None:
+    """The recipient is revoked between the judge's look and his grant: the ledger that shows the grant shows that."""
+    async with asked(tmp_path) as (court, request):
+        service: Any = court.service
+        post = service.post
+
+        def revoking(text: str) -> web.Response:
+            found: web.Response = post(text)
+            if parse_statement(text).kind == "release.decision":
+                asker = court.world.view.find(Person, court.world.id(ASKER))
+                assert asker is not None
+                court.world.do("registrar", MemberRevoke(member=asker.id, role=asker.role))
+            return found
+
+        service.post = revoking
+        async with court.client("judge2") as client:
+            with pytest.raises(Refused) as caught:
+                await Judge(client).grant(request, PAPER)
+        assert caught.value.code == "unknown_member"
+        assert len(court.service.claims_heard("release.decision")) == 1
+        assert court.service.claims_heard("release.contribution") == []
+        assert not left_the_machine(court, kept_grant(court, "judge2", request))
 
 
 # The same checks against states that no honest replay makes: as if every rule of the registry had failed.

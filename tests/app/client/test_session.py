@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from app.client.session import Client
 from app.errors import AppError, CannotTell, Mismatch, Refused, Unreachable
 from app.rules.aggregates import Case, Person
 from app.rules.replay import Entry
-from app.statements.kinds import Approval, CaseOpen, MemberEnrol
+from app.statements.kinds import Approval, Authority, CaseOpen, MemberEnrol
 from app.statements.statement import leaf_of, parse_statement
 from ledger.cosignature import Ed25519Cosigner
 from tests.app.client.world_service import WorldService, checkpoint_of, keys_of, proof_of, trust_of
@@ -55,6 +56,18 @@ async def test_a_sync_replays_what_the_person_may_see(tmp_path: Path) -> None:
     assert len(state.entries) == len(world.entries)
     assert state.seen == world.seen_now()
     assert state.proof(3) == proof_of(world.entries, 3)
+
+
+async def test_a_genesis_with_another_authority_than_the_trust_file_is_not_believed(tmp_path: Path) -> None:
+    world, _ = with_case()
+    trust = trust_of(world)
+    own = trust.authority
+    for other in (Authority(keys=own.keys, m=1), Authority(keys=(keys_of("crook").signer.public, *own.keys[1:]), m=2)):
+        assert other != own
+        async with connected(WorldService(world), tmp_path, trust=replace(trust, authority=other)) as client:
+            assert await refused(client.sync, CannotTell) == "trust_contradicts"
+            assert await refused(client.sync, CannotTell) == "trust_contradicts"
+            assert client.state is None
 
 
 async def test_an_outsider_sees_the_public_part_alone(tmp_path: Path) -> None:

@@ -15,16 +15,20 @@ from hypothesis import strategies as st
 from app.canonical import format_json
 from app.errors import BadInput
 from app.statements.disclosure import make_disclosure
-from app.statements.kinds import Deposit, MemberEnrol, MemberKey
+from app.statements.kinds import Authority, Deposit, MemberEnrol, MemberKey
 from app.statements.prooffile import choose, format_proof_file, known_lines, parse_proof_file
-from app.statements.trust import Trust
+from app.statements.trust import Trust, format_trust, parse_trust
 from app.verify.proof import FileDigest, check_proof, hash_file
 from app.verify.verdict import Level, Outcome, Verdict
+from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.cosignature import Ed25519Cosigner
-from ledger.note import Note
-from tests.app.client.world_service import checkpoint_of, trust_of
+from ledger.merkle import inclusion_path, leaf_hash, node_hash, range_root
+from ledger.note import Note, NoteSigner
+from ledger.proof import Proof
+from tests.app.client.world_service import checkpoint_of, log_signer, trust_of
 from tests.app.rules.world import NOTES, seed
 from tests.app.verify.proofs import FILES, Made, a_deposit, deposited, panelled
+from tests.docs.second_verifier import Verifier
 
 
 @pytest.fixture(scope="module")
@@ -309,6 +313,71 @@ def test_a_deposit_outside_its_validity_is_refused() -> None:
     late = leaf_of(made.deposit, made.deposit.envelope.exp)
     world.entries[-1] = Entry(index=len(world.entries) - 1, leaf=late, statement=made.deposit.text)
     assert failing(check_proof(made.proof(), made.trust)) == (Outcome.MISMATCH, 8, "bad_validity")
+
+
+def test_a_deposit_dated_before_its_signers_enrolment_is_refused() -> None:
+    """Both leaves are signed by the log: only their times give the registry away."""
+    from app.rules.replay import Entry
+    from app.statements.statement import leaf_of, parse_leaf
+
+    world, ceremony, case_id = panelled()
+    made = deposited(world, ceremony, case_id)
+    index = len(world.entries) - 1
+    enrolled = max(parse_leaf(each.leaf).time for each in parse_proof_file(made.proof()).signers)
+    for time, outcome in ((enrolled, Outcome.VERIFIED), (enrolled - 1, Outcome.MISMATCH)):
+        assert made.deposit.envelope.iat - 300 <= time
+        dated = leaf_of(made.deposit, time)
+        entries = [*world.entries[:index], Entry(index=index, leaf=dated, statement=made.deposit.text)]
+        data = as_signed(made.proof(), entries)
+        verdict = check_proof(data, made.trust)
+        assert verdict.outcome is outcome, verdict.failed
+        assert Verifier(data, made.trust.text, []).run() == ((None, 0) if outcome is Outcome.VERIFIED else (7, 1))
+    assert failing(verdict) == (Outcome.MISMATCH, 7, "back_dated")
+
+
+def as_signed(proof: bytes, entries: list[Any]) -> bytes:
+    """The proof over these entries, the last of them the deposit's: what a log signs that looks at no time."""
+
+    def lookup(level: int, at: int) -> bytes:
+        if level == 0:
+            return leaf_hash(entries[at].leaf.encode())
+        return node_hash(lookup(level - 1, 2 * at), lookup(level - 1, 2 * at + 1))
+
+    size = len(entries)
+    log = log_signer()
+    signed = sign_checkpoint(Checkpoint(origin=log.name, size=size, root=range_root(0, size, lookup)), log)
+
+    def proven(index: int) -> str:
+        return Proof(index=index, path=inclusion_path(index, size, lookup), checkpoint=signed).format()
+
+    value = json.loads(proof)
+    places = {each.leaf: each.index for each in entries}
+    signers = [{**each, "tlog_proof": proven(places[each["leaf"]])} for each in value["signers"]]
+    return edited(proof, leaf=entries[-1].leaf, tlog_proof=proven(size - 1), signers=signers)
+
+
+def test_a_genesis_with_another_authority_or_log_than_the_trust_file_cannot_be_believed(
+    made: Made, proof: bytes
+) -> None:
+    """The digest is the right one: whoever printed the trust file had not looked behind it."""
+    own = made.trust
+    stranger = made.world.signer("stranger").public
+    log = NoteSigner(own.origin, Ed25519PrivateKey.from_private_bytes(seed("another log")))
+    for authority, policy_text in (
+        (Authority(keys=(stranger, *own.authority.keys[1:]), m=own.authority.m), own.policy_text),
+        (Authority(keys=own.authority.keys, m=own.authority.m - 1), own.policy_text),
+    ):
+        text = format_trust(origin=own.origin, genesis=own.genesis, authority=authority, policy_text=policy_text)
+        assert failing(check_proof(proof, parse_trust(text))) == (Outcome.UNKNOWN, 7, "trust_contradicts")
+        assert Verifier(proof, text, []).run() == (7, 3)
+    # A log that the genesis does not name, over the same entries.
+    note = Note.parse(checkpoint_of(made.world.entries))
+    signed = Note(text=note.text, signatures=(log.sign(note.text),)).format()
+    policy_text = own.policy_text.replace(own.policy.logs[0].key.text, log.key.text)
+    text = format_trust(origin=own.origin, genesis=own.genesis, authority=own.authority, policy_text=policy_text)
+    data = made.proof(signed=signed, trust=parse_trust(text))
+    assert failing(check_proof(data, parse_trust(text))) == (Outcome.UNKNOWN, 7, "trust_contradicts")
+    assert Verifier(data, text, []).run() == (7, 3)
 
 
 def test_an_enrolment_after_the_deposit_does_not_count(made: Made, proof: bytes) -> None:
