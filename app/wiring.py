@@ -47,7 +47,7 @@ async def _open_records(place: RecordPlace, *, must_exist: bool) -> RecordStore:
     if isinstance(place, MongoPlace):
         from storage.mongodb import MongoRecordStore  # noqa: PLC0415 - a driver that most registries do without
 
-        return await MongoRecordStore.open(place, mongodb_credentials(os.environ))
+        return await MongoRecordStore.open(place, mongodb_credentials(os.environ), create=not must_exist)
     if isinstance(place, SqlitePlace):
         if must_exist and not Path(place.path).exists():
             raise BadInput(f"there is no {place.path}", "Name the registry's folder.", code="no_store")

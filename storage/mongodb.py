@@ -31,12 +31,20 @@ class MongoRecordStore:
 
     @classmethod
     async def open(
-        cls, place: MongoPlace, credentials: Credentials | None = None, *, answer_seconds: float = ANSWER_SECONDS
+        cls,
+        place: MongoPlace,
+        credentials: Credentials | None = None,
+        *,
+        create: bool = True,
+        answer_seconds: float = ANSWER_SECONDS,
     ) -> Self:
-        """Connect, check the server, make or check the collection. Raises BadName or Unavailable with a remedy."""
+        """Connect, check the server and the collection, which `create` makes if absent.
+
+        Raises BadName or Unavailable, with a remedy.
+        """
         client = connect(place, credentials, answer_seconds=answer_seconds)
         try:
-            return cls(client, await prepare(client, place), place)
+            return cls(client, await prepare(client, place, create=create), place)
         except BaseException:
             await close(client)
             raise

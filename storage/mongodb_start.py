@@ -78,18 +78,22 @@ def connect(place: MongoPlace, credentials: Credentials | None, *, answer_second
         raise BadName(f"the MongoDB driver does not take {place.url}: {error}", "Correct its options.") from error
 
 
-async def prepare(client: Client, place: MongoPlace) -> Collection:
-    """Check the server, make or check the collection, and return it with the concerns that every use needs.
+async def prepare(client: Client, place: MongoPlace, *, create: bool) -> Collection:
+    """Check the server and the collection, which `create` makes if absent; return it with the concerns that it needs.
 
     Raises BadName when the server or the collection cannot keep records, Unavailable when it does not answer.
     """
     await _check_server(client, place)
     database = client.get_database(place.database, codec_options=CodecOptions())
     try:
+        if not create and not await database.list_collection_names(filter={"name": COLLECTION}):
+            raise BadName(f"there are no records at {place.url}", "Name the registry's database.")
         await database.command("create", COLLECTION, validator=SHAPE, writeConcern=DURABLE.document)
     except OperationFailure as error:
         if error.code != 48:  # NamespaceExists: another replica of this service, or an earlier start
             raise _refused(place, error) from error
+    except PyMongoError as error:
+        raise _refused(place, error) from error
     await _check_collection(database, place)
     collection = database.get_collection(
         COLLECTION, write_concern=DURABLE, read_concern=COMMITTED, read_preference=ReadPreference.PRIMARY

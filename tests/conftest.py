@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Iterator
 
 import hypothesis
 import pytest
@@ -22,3 +23,23 @@ def _foreign_tools(request: pytest.FixtureRequest) -> None:
                 if IN_CI:
                     pytest.fail(f"CI must have the foreign tool {tool!r}: see .ci/run")
                 pytest.skip(f"the foreign tool {tool!r} is not installed (Debian: apt-get install {tool})")
+
+
+@pytest.fixture(scope="session")
+def mongo_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a server of MongoDB's wire protocol, one for the whole run: a database a test."""
+    from tests.servers import free_ports, mongo_server, running
+
+    (port,) = free_ports(1)
+    with running(mongo_server(tmp_path_factory.mktemp("mongo"), port, "--enable-test-commands")):
+        yield port
+
+
+@pytest.fixture(scope="session")
+def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of an S3 server, one for the whole run: a bucket a test."""
+    from tests.servers import free_ports, running, s3_server
+
+    (port,) = free_ports(1)
+    with running(s3_server(tmp_path_factory.mktemp("s3"), port)):
+        yield port
