@@ -53,6 +53,8 @@ class Settings:
     """With witnesses: how often checkpoints are published, at most."""
     witness_milliseconds: int = 2000
     """With witnesses: how long a publication waits for those that are expected to answer."""
+    published: Path
+    """Where the newest published checkpoint is kept: outside the record store."""
 
 
 _KEYS = (
@@ -71,6 +73,7 @@ _KEYS = (
     "witnesses",
     "publication_milliseconds",
     "witness_milliseconds",
+    "published",
 )
 _RANGES = {
     "provisional_lock_days": (1, 90),
@@ -85,6 +88,7 @@ _DEFAULTS: dict[str, object] = {
     "listen": "127.0.0.1:8080",
     "log_key": "keys/log.pem",
     "service_key": "keys/service.pem",
+    "published": "published.checkpoint",
 }
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:.]{2,45}\])\Z")
 
@@ -125,6 +129,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         blobs=_place(found, "blobs", folder),
         log_key=folder / _text(found, "log_key"),
         service_key=folder / _text(found, "service_key"),
+        published=folder / _text(found, "published"),
         witnesses=folder / _text(found, "witnesses") if "witnesses" in found else None,
         **{key: _number(found[key], key, *_RANGES[key]) for key in _RANGES if key in found},
     )
@@ -144,6 +149,7 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         "listen": f"{host}:{settings.port}",
         "log_key": path(settings.log_key),
         "service_key": path(settings.service_key),
+        "published": path(settings.published),
     }
     if settings.witnesses is not None:
         values["witnesses"] = path(settings.witnesses)

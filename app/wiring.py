@@ -85,6 +85,7 @@ async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry
         witnesses=_witnesses(settings),
         publication_seconds=settings.publication_milliseconds / 1000,
         witness_seconds=settings.witness_milliseconds / 1000,
+        published=settings.published,
     )
     async with open_stores(settings) as stores:
         yield Registry(terms, stores.records, stores.blobs, now, law)

@@ -306,12 +306,13 @@ class Sequencer(Generic[SubmissionT]):
     # The tip: loading it, moving it forward, signing it.
 
     async def _load(self, published: str | None) -> None:
+        loaded = await load_frontier(self._store) if self._frontier is None else None  # damage is named as damage first
         if published is not None:
             await check_published(self._store, verify_checkpoint(published, [self._signer.key]))
-        if self._frontier is None:
-            self._sign(await load_frontier(self._store))
+        if loaded is not None:
+            self._sign(loaded)
         else:
-            await check_stands(self._store, self._frontier)
+            await check_stands(self._store, self._tip())
             await self._walk()
 
     async def _walk(self) -> None:

@@ -1,8 +1,9 @@
 """One registry, whole: its parts wired by argument, its start, its periodic work, its end.
 
-Start: the projections' watermark, then the ledger's newest state, verified from stored bytes (a last batch that does
-not re-derive stops here), then the projections catch up, then the keys are compared with the genesis. The upkeep looks
-for what other processes appended, reloads a stopped sequencer, locks what is due and sweeps orphans.
+Start: the settings are compared with the genesis that founds the ledger; then the projections' watermark, then the
+ledger's newest state, verified from stored bytes (a last batch that does not re-derive stops here) and against what was
+published last, then the projections catch up. The upkeep looks for what other processes appended, reloads a stopped
+sequencer, keeps what is published, locks what is due and sweeps orphans.
 """
 
 import asyncio
@@ -10,13 +11,15 @@ import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from app.errors import AppError, BadInput
+from app.errors import AppError, BadInput, Mismatch
 from app.rules.aggregates import Registry as Founded
 from app.rules.decide import Law, decide
 from app.service.accept import Door
+from app.service.aggregates import REBUILD, DamagedProjection
 from app.service.assembly import EvidenceAssembly, Offer
 from app.service.downloads import Downloads
 from app.service.history import History
@@ -24,14 +27,18 @@ from app.service.locks import LockJob
 from app.service.logstore import RecordLogStore
 from app.service.notes import NoteStore
 from app.service.projections import Projections
+from app.service.published import PublishedFile
 from app.service.reading import Reading
 from app.service.statements import StatementStore
 from app.service.tokens import Sealer
 from app.service.uploads import Uploads
 from app.service.who import Gate
 from app.service.witnesses import AtOnce, Publication, Witnessed
-from app.statements.statement import Signer
-from ledger.errors import LedgerError
+from app.statements.kinds import Genesis
+from app.statements.statement import Signer, parse_leaf, parse_statement
+from ledger.batch import check_extends
+from ledger.errors import Forked, LedgerError
+from ledger.merkle import EMPTY_FRONTIER
 from ledger.note import NoteSigner
 from ledger.policy import Policy
 from ledger.sequencer import Sequencer, SequencerState
@@ -59,6 +66,8 @@ class Terms:
     """This log, its witnesses and when a publication is complete; None: what is signed is published at once."""
     publication_seconds: float = 1
     witness_seconds: float = 2
+    published: Path | None = None
+    """Where the newest published checkpoint is kept, outside the stores; None: nowhere (in tests)."""
 
 
 class Registry:
@@ -96,6 +105,7 @@ class Registry:
             log_store, assembly, signer, terms.origin, clock, window_seconds=terms.batch_seconds
         )
         self.publication = self._make_publication()
+        self._published = None if terms.published is None else PublishedFile(terms.published, self.log_key)
         self.notes = NoteStore(records, self.projections)
         self.uploads = Uploads(
             records, blobs, self.projections, sealer, clock, provisional_lock_days=terms.provisional_lock_days
@@ -144,13 +154,27 @@ class Registry:
         await self.projections.rebuild(await self.tree.size())
 
     async def start(self) -> None:
-        """Load, verify and begin to accept. Raises DamagedLog, DamagedProjection, BadInput, what the stores raise."""
+        """Load, verify and begin to accept.
+
+        Raises DamagedLog, DamagedProjection, BadInput, Mismatch (`store_lost_entries`), what the stores raise.
+        """
+        await self._check_foundation()
         await self.projections.load()
-        await self.sequencer.start()
+        await self._start_sequencer()
         try:
             await self.projections.catch_up(self.sequencer.size)
-            await self._check_keys()
+            founded = await self.projections.ask(lambda view: view.find(Founded, "it"))
+            if founded is None and self.sequencer.size:
+                raise DamagedProjection("the registry that the genesis founded is not in the projections", REBUILD)
             await self.publication.start()
+            try:
+                await self._keep_published()
+            except OSError as error:
+                raise BadInput(
+                    f"the setting 'published' names {self.terms.published}, which cannot be written: {error.strerror}",
+                    "Name a file in a folder that the service may write to.",
+                    code="bad_setting",
+                ) from error
         except BaseException:
             await self.sequencer.close()
             raise
@@ -164,6 +188,7 @@ class Registry:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._upkeep
             self._upkeep = None
+            await self._keep_published_or_say()
         await self.publication.close()
         await self.sequencer.close()
 
@@ -187,6 +212,7 @@ class Registry:
             await self.sequencer.reload()
             log.warning("the sequencer was stopped and is reloaded at size %d", self.sequencer.size)
         await self.projections.catch_up(await self.sequencer.catch_up())
+        await self._keep_published_or_say()
         await self.tree.write_tiles(self.sequencer.size)
         if self._locks_due.is_set():
             self._locks_due.clear()
@@ -227,18 +253,66 @@ class Registry:
                 log.exception("upkeep: a fault; it goes on")
             await asyncio.sleep(self.terms.checkpoint_seconds)
 
-    async def _check_keys(self) -> None:
-        founded = await self.projections.ask(lambda view: view.find(Founded, "it"))
-        if founded is None:
+    async def _keep_published(self) -> None:
+        if self._published is not None:
+            newest = self.publication.published
+            await asyncio.to_thread(self._published.keep, newest.text, newest.size)
+
+    async def _keep_published_or_say(self) -> None:
+        try:
+            await self._keep_published()
+        except OSError as error:
+            # The service goes on: the file is a second line, and what it held is true as long as it stands.
+            log.error("%s cannot be written: %s", self.terms.published, error.strerror)  # noqa: TRY400
+
+    async def _start_sequencer(self) -> None:
+        kept = None if self._published is None else self._published.read()
+        try:
+            await self.sequencer.start(published=kept)
+        except Forked as error:
+            raise Mismatch(
+                f"{error.message}: {self.terms.published} holds the checkpoint; the record store was restored from an "
+                "older copy, or replaced",
+                "Nothing was changed. Put back the newest copy of the records, or a replica's. To go on without those "
+                "entries would be a fork, and every client that saw them will say so.",
+                code="store_lost_entries",
+            ) from error
+
+    async def _check_foundation(self) -> None:
+        """Raise BadInput where origin, genesis or a key of the settings is not what founded the ledger that stands."""
+        first = await self.history.batch_from(0)
+        if first is None:
             return
-        pairs = (
-            ("log_key", founded.log, self.log_key.public_key),
-            ("service_key", founded.service, self._service.public),
-        )
-        for name, stated, ours in pairs:
+        check_extends(EMPTY_FRONTIER, first)  # a damaged batch is named as such, not as a wrong setting
+        terms = self.terms
+        found = parse_leaf(first.entries[0].decode()).digest
+        if found != terms.genesis:
+            raise _wrong("genesis", terms.genesis.hex(), found.hex())
+        text = await self.statements.read(found)
+        claims = None if text is None else parse_statement(text).claims
+        if not isinstance(claims, Genesis):
+            raise Mismatch(
+                f"the genesis {found.hex()}, which founds this ledger, is not in the store",
+                "Run the audit; put back a copy of the records that has it.",
+                code="damaged_statement",
+            )
+        if claims.origin != terms.origin:
+            raise _wrong("origin", terms.origin, claims.origin)
+        for name, stated, ours in (
+            ("log_key", claims.log, self.log_key.public_key),
+            ("service_key", claims.service, self._service.public),
+        ):
             if stated != ours:
                 raise BadInput(
-                    f"the setting {name!r} names another key than the genesis {founded.genesis.hex()}",
+                    f"the setting {name!r} names another key than the genesis {found.hex()}",
                     "Put the registry's own key file back; never found a second registry over its stores.",
                     code="wrong_key",
                 )
+
+
+def _wrong(name: str, ours: str, founded: str) -> BadInput:
+    return BadInput(
+        f"the setting {name!r} is {ours}, and the ledger in the record store was founded with {founded}",
+        "Correct the setting, or name this registry's own store in 'records'.",
+        code=f"wrong_{name}",
+    )

@@ -176,6 +176,7 @@ async def test_settings_name_the_policy(tmp_path: Path) -> None:
         blobs="memory:",
         log_key=tmp_path / "log.pem",
         service_key=tmp_path / "service.pem",
+        published=tmp_path / "published.checkpoint",
         witnesses=tmp_path / "policy.txt",
         publication_milliseconds=50,
     )
