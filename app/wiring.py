@@ -7,14 +7,22 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
 from app.config import Settings
 from app.errors import BadInput
 from app.rules.decide import Law, decide
 from app.service.audit import Audit
+from app.service.export import Export
 from app.service.keyfiles import load_seed
+from app.service.logstore import RecordLogStore
 from app.service.registry import Registry, Terms
+from app.service.statements import StatementStore
+from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.errors import LedgerError
+from ledger.note import NoteSigner
 from ledger.policy import Policy
+from ledger.tree import Tree
 from storage.credentials import mongodb_credentials, s3_credentials
 from storage.files import FileBlobStore
 from storage.hosts import MongoPlace, S3Place
@@ -96,6 +104,17 @@ async def build_audit(settings: Settings) -> AsyncIterator[Audit]:
     """Build an audit over the stores until the block ends; it changes nothing and needs no key."""
     async with open_stores(settings, must_exist=True) as stores:
         yield Audit(stores.records, stores.blobs, origin=settings.origin, genesis=settings.genesis)
+
+
+@asynccontextmanager
+async def build_export(settings: Settings, out: Path) -> AsyncIterator[tuple[Export, str]]:
+    """Build an export until the block ends; beside it the checkpoint of all that is stored, signed by the log."""
+    signer = NoteSigner(settings.origin, Ed25519PrivateKey.from_private_bytes(load_seed(settings.log_key)))
+    async with open_stores(settings, must_exist=True) as stores:
+        tree = Tree(RecordLogStore(stores.records))
+        size = await tree.size()
+        newest = Checkpoint(origin=settings.origin, size=size, root=await tree.root_at(size))
+        yield Export(tree, StatementStore(stores.records), signer.key, out), sign_checkpoint(newest, signer)
 
 
 def _witnesses(settings: Settings) -> Policy | None:

@@ -84,14 +84,22 @@ def parse_path(path: str) -> Tile | Bundle:
 
 def tiles_of(size: int) -> Iterator[Tile]:
     """Every tile of a log of `size` leaves, by level and index; the last of each level may be partial, never empty."""
-    level, count = 0, size
-    while count > 0:
-        full, width = divmod(count, TILE_WIDTH)
-        for index in range(full):
-            yield Tile(level=level, index=index)
-        if width:
-            yield Tile(level=level, index=full, width=width)
-        level, count = level + 1, full
+    for level in range(levels_of(size)):
+        yield from tiles_at(level, size)
+
+
+def levels_of(size: int) -> int:
+    """How many levels of tiles a log of `size` leaves has."""
+    return (size.bit_length() + TILE_HEIGHT - 1) // TILE_HEIGHT
+
+
+def tiles_at(level: int, size: int, since: int = 0) -> Iterator[Tile]:
+    """The tiles of one level by index, without the full ones that a log of `since` leaves had already."""
+    full, width = divmod(size >> (TILE_HEIGHT * level), TILE_WIDTH)
+    for index in range(since >> (TILE_HEIGHT * (level + 1)), full):
+        yield Tile(level=level, index=index)
+    if width:
+        yield Tile(level=level, index=full, width=width)
 
 
 def tile_bytes(tile: Tile, lookup: HashLookup) -> bytes:

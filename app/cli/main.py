@@ -32,6 +32,7 @@ COMMANDS = (
     "open",
     "verify",
     "audit",
+    "export",
     "witness",
 )
 """In the order in which help shows them; each is a module of `app.cli.commands`."""
