@@ -63,6 +63,11 @@ class Checkpoint:
             extensions=tuple(lines[3:]),
         )
 
+    @classmethod
+    def parse_signed(cls, signed: str) -> "Checkpoint":
+        """Read the checkpoint, extension lines included, of a note that was verified before. Raises Malformed."""
+        return cls.parse_body(Note.parse(signed).text, allow_extensions=True)
+
 
 def sign_checkpoint(checkpoint: Checkpoint, signer: NoteSigner) -> str:
     """The checkpoint as a note signed by the log's key. Raises Malformed when the key's name is not the origin."""

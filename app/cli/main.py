@@ -34,6 +34,7 @@ COMMANDS = (
     "audit",
     "export",
     "witness",
+    "monitor",
 )
 """In the order in which help shows them; each is a module of `app.cli.commands`."""
 
