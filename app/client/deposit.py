@@ -34,7 +34,7 @@ from app.sealing.manifest import (
 from app.sealing.pipeline import Sealed
 from app.sealing.sources import Source, SourceChanged, SourceStat
 from app.sealing.x25519 import Identity
-from app.statements.kinds import Capsule, Deposit, DepositSlots
+from app.statements.kinds import MAX_ITEMS, Capsule, Deposit, DepositSlots
 from app.statements.statement import parse_statement
 
 DEFAULT_TYPE = "application/octet-stream"
@@ -183,6 +183,12 @@ class Depositor:
         origin: str | None,
         words: str | None,
     ) -> Plan:
+        if len(evidence) > MAX_ITEMS:
+            raise BadInput(
+                f"{len(evidence)} files are more than the {MAX_ITEMS} that one deposit can hold",
+                "Make several deposits, or put files that belong together into one archive.",
+                code="too_many_items",
+            )
         rng = self._client.rng
         items = []
         for each in evidence:

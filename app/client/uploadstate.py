@@ -18,7 +18,7 @@ from app.client.files import MAX_FILE_BYTES, destroy_file, make_folder, sync_fol
 from app.client.home import Home, Vault
 from app.errors import BadInput
 from app.fields import B64, Hex, Int, Many, Parsed, read_record, write_record
-from app.statements.kinds import Capsule, Digest, Id
+from app.statements.kinds import MAX_ITEMS, Capsule, Digest, Id
 
 
 def _any_text(text: str, _what: str) -> str:
@@ -52,7 +52,7 @@ class Plan:
     case_id: Id
     panels: Annotated[tuple[Digest, ...], Many(least=1, most=3)]
     secret: Annotated[bytes, Hex(32)] = field(repr=False)
-    items: Annotated[tuple[PlannedItem, ...], Many(least=1, most=10_000)]
+    items: Annotated[tuple[PlannedItem, ...], Many(least=1, most=MAX_ITEMS)]
     inventory_keys: Annotated[bytes, Hex(64)] = field(repr=False)
     description: Words | None
     origin: Words | None

@@ -21,11 +21,11 @@ from app.statements.disclosure import (
     parse_named_disclosure,
     slot_of,
 )
+from app.statements.kinds import MAX_ITEMS
 
 FORMAT = "muniment-inventory/v1"
 DEPOSIT_SLOT_NAMES = ("description", "origin")
 MAX_INVENTORY_BYTES = 32 * 1024 * 1024
-MAX_ITEMS = 10_000
 MAX_NAME_BYTES = 1024
 MAX_TYPE_BYTES = 255
 MAX_WORDS_BYTES = 32 * 1024

@@ -11,10 +11,11 @@ from app.canonical import format_json, parse_json, take_hex, take_int, take_list
 from app.errors import BadInput
 from app.sealing.segments import SEGMENT_BYTES, item_plain_size, item_root, segment_count
 from app.statements.disclosure import check_slot
+from app.statements.kinds import MAX_ITEMS
 
 FORMAT = "muniment-manifest/v1"
 MAX_MANIFEST_BYTES = 4 * 1024 * 1024
-"""Room for some 60,000 segments (2 TB), or for some 8,000 small items."""
+"""Room for some 60,000 segments (2 TB), or for the most items and their first segments."""
 SLOT_NAMES = ("name", "type", "size", "sha256", "parts")
 
 
@@ -79,7 +80,7 @@ def parse_manifest(data: bytes | str) -> Manifest:
     if take_str(top["format"], "the manifest's format", max_bytes=100) != FORMAT:
         raise _bad("bad_manifest", f"the manifest's format is not {FORMAT}")
     take_int(top["segment_bytes"], "segment_bytes", minimum=SEGMENT_BYTES, maximum=SEGMENT_BYTES)
-    items = take_list(top["items"], "the manifest's items", min_items=2, max_items=MAX_MANIFEST_BYTES)
+    items = take_list(top["items"], "the manifest's items", min_items=2, max_items=MAX_ITEMS + 1)
     return Manifest(items=tuple(_parse_item(item, index) for index, item in enumerate(items)))
 
 

@@ -11,6 +11,10 @@ from typing import Annotated, Literal
 from app.fields import B64, Hex, Int, Many, Parsed, Text, bad_field
 from app.statements.keys import Jwk, MemberId
 
+MAX_ITEMS = 4096
+"""Items of evidence in one deposit, without the inventory: one `release.opening`, of at most 128 KiB, has a verdict for
+each. Manifest, inventory and plan refuse more, so that no deposit comes to be whose opening could not be published."""
+
 Role = Literal["registrar", "clerk", "judge", "depositor", "party", "auditor"]
 OFFICES: tuple[Role, ...] = ("registrar", "clerk", "judge")
 """Roles that found trust: their enrolment is public and takes effect only with the authority's approvals."""
@@ -284,7 +288,7 @@ class ReleaseOpening:
 
     request: Digest
     outcome: Literal["opened", "malformed"]
-    items: Annotated[tuple[Literal["equal", "not_equal", "undeclared"], ...], Many(most=4096)]
+    items: Annotated[tuple[Literal["equal", "not_equal", "undeclared"], ...], Many(most=MAX_ITEMS)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

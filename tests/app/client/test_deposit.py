@@ -21,7 +21,7 @@ from app.sealing.manifest import parse_manifest
 from app.sealing.sources import SourceChanged
 from app.sealing.unseal import unseal_to_bytes
 from app.sealing.x25519 import Identity
-from app.statements.kinds import Deposit
+from app.statements.kinds import MAX_ITEMS, Deposit
 from app.statements.prooffile import choose
 from app.verify.proof import check_proof, hash_file
 from app.verify.verdict import Outcome
@@ -338,3 +338,13 @@ async def test_a_panel_is_followed_and_the_people_of_a_case_are_known(tmp_path: 
         assert people == {"clerk", "lawyer1", "lawyer2", *ceremony.judges}
         with pytest.raises(Refused):
             follow(state, fresh("nothing", 32))
+
+
+async def test_more_files_than_an_opening_has_verdicts_are_refused_before_one_is_read(tmp_path: Path) -> None:
+    world, _, case_id = panelled()
+    async with court(world, tmp_path / "people") as place, place.client("lawyer1") as client:
+        absent = [Evidence(path=tmp_path / "absent")] * (MAX_ITEMS + 1)
+        with pytest.raises(BadInput) as caught:
+            await Depositor(client).deposit(case_id, absent)
+        assert caught.value.code == "too_many_items"
+        assert Depositor(client).uploads.ids() == ()

@@ -1,6 +1,7 @@
 """Segments, manifest and inventory: sizes follow from each other, and a list that lies is refused by name."""
 
 import dataclasses
+import functools
 import hashlib
 import random
 
@@ -24,6 +25,9 @@ from app.sealing.segments import (
     segment_count,
     segment_sizes,
 )
+from app.statements.kinds import MAX_ITEMS, ReleaseOpening
+from app.statements.statement import parse_statement
+from tests.app.rules.world import founded
 
 DEPOSIT, CASE = b"d" * 16, b"c" * 16
 
@@ -45,6 +49,34 @@ def make_inventory(count: int = 2, **more: str | None) -> Inventory:
         origin=more.get("origin"),
         rng=random.Random(7).randbytes,
     )
+
+
+def test_as_many_items_as_an_opening_has_verdicts_and_not_one_more() -> None:
+    items = tuple(InventoryItem(name="a", type="a/b", size=0, sha256=bytes(32)) for _ in range(MAX_ITEMS + 1))
+    made = functools.partial(
+        inventories.make_inventory,
+        deposit_id=DEPOSIT,
+        case_id=CASE,
+        description=None,
+        origin=None,
+        rng=random.Random(7).randbytes,
+    )
+    most = make_manifest(made(items=items[:-1]))
+    text = format_manifest(most)
+    with pytest.raises(BadInput, match="4097 entries") as caught:
+        made(items=items)
+    assert caught.value.code == "wrong_length"
+    more = Manifest(items=(*most.items, most.items[-1]))
+    with pytest.raises(BadInput, match="4098 entries") as caught:
+        format_manifest(more)
+    assert caught.value.code == "wrong_length"
+    assert len(parse_manifest(text).items) == MAX_ITEMS + 1
+
+
+def test_an_opening_of_the_most_items_fits_into_a_statement() -> None:
+    opening = ReleaseOpening(request=bytes(32), outcome="opened", items=("undeclared",) * MAX_ITEMS)
+    statement = founded().sign("registrar", opening)
+    assert parse_statement(statement.text).claims == opening
 
 
 def make_manifest(inventory: Inventory) -> Manifest:
