@@ -3,8 +3,10 @@
 Each reads the replayed ledger and signs what follows from it; nothing is taken from the service's word.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
+from app.client.acts import describe_act
 from app.client.session import Client, Receipt
 from app.client.visit import lineage_of, panel_of
 from app.errors import Refused
@@ -107,11 +109,15 @@ async def close_session(client: Client, panel_id: bytes) -> Receipt:
     return await client.post(PanelClose(session=panel.live))
 
 
-async def approve(client: Client, act: bytes, seed: bytes) -> tuple[Statement, Receipt]:
+async def approve(
+    client: Client, act: bytes, seed: bytes, shown: Callable[[tuple[str, ...]], None] = lambda _lines: None
+) -> tuple[Statement, Receipt]:
     """Approve an act with an authority key (its 32-byte seed); return the act and the receipt.
 
-    The act is on the ledger, admitted by the rules, and is shown to who approves it. Before a roster of a reshare is
-    approved, the lineage is verified. Raises Refused (unknown_act, already_approved, already_effective, wrong_signer).
+    The act is on the ledger, admitted by the rules. `shown` is told what it does before it is approved, and may
+    raise. Before a roster of a reshare is approved, the lineage is verified.
+
+    Raises Refused (unknown_act, already_approved, already_effective, wrong_signer).
     """
     state = await client.sync()
     waiting = state.view.find(PendingAct, act.hex())
@@ -140,6 +146,7 @@ async def approve(client: Client, act: bytes, seed: bytes) -> tuple[Statement, R
                 f"the roster {act.hex()} is not that of the newest proposal and its newest cards",
                 "Have the roster put forward again.",
             )
+    shown(describe_act(state.view, statement))
     return statement, await client.post(Approval(act=act), signer=signer)
 
 

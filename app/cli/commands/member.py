@@ -2,11 +2,13 @@
 
 import argparse
 import asyncio
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli.output import add_json, show
+from app.cli.output import add_json, note, show
 from app.cli.person import connected, digest_of, member_of
+from app.errors import Refused
 
 if TYPE_CHECKING:
     from app.client.session import Receipt
@@ -29,6 +31,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     approve = actions.add_parser("approve", help="approve an act with a key of the authority")
     approve.add_argument("act", metavar="ACT", type=digest_of)
     approve.add_argument("--key", type=Path, help="the authority's key file (default: the key of your own identity)")
+    approve.add_argument("--yes", action="store_true", help="do not ask whether this is to be approved")
     add_json(approve)
     approve.set_defaults(run=lambda args: asyncio.run(run_approve(args)))
 
@@ -72,7 +75,9 @@ async def run_approve(args: argparse.Namespace) -> int:
         seed = client.keys.seed
         if args.key is not None:
             seed = load_authority_key(args.key, read_passphrase("Passphrase of the authority's key: "))
-        statement, receipt = await approve(client, args.act, seed)
+        statement, receipt = await approve(
+            client, args.act, seed, lambda lines: _confirm(lines, ask=not args.yes and not args.json)
+        )
         state = await client.confirm(receipt)
     act = state.view.find(PendingAct, args.act.hex())
     given, effective = (len(act.approvals), act.effective) if act is not None else (0, False)
@@ -92,6 +97,15 @@ async def run_approve(args: argparse.Namespace) -> int:
     return 0
 
 
+def _confirm(lines: tuple[str, ...], *, ask: bool) -> None:
+    """Say what is approved, before it is signed."""
+    note("this act")
+    for line in lines:
+        note(f"  {line}")
+    if ask and sys.stdin.isatty() and input("Approve it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Refused("you did not approve the act", "Ask the registrar what it is for.", code="not_confirmed")
+
+
 async def run_revoke(args: argparse.Namespace) -> int:
     """Revoke a member."""
     from app.statements.kinds import MemberRevoke  # noqa: PLC0415
@@ -106,6 +120,7 @@ async def run_revoke(args: argparse.Namespace) -> int:
 
 async def run_waiting(args: argparse.Namespace) -> int:
     """List the acts that wait."""
+    from app.client.acts import describe_act  # noqa: PLC0415
     from app.rules.aggregates import PendingAct  # noqa: PLC0415
     from app.statements.statement import parse_statement  # noqa: PLC0415
 
@@ -123,11 +138,13 @@ async def run_waiting(args: argparse.Namespace) -> int:
                 "role": getattr(statement.claims, "role", ""),
                 "approvals": list(each.approvals),
                 "expires": statement.envelope.exp,
+                "does": list(describe_act(state.view, statement)),
             }
         )
-    lines = [
-        f"{row['act']}  {row['kind']}  {row['what']} {row['role']}  {len(row['approvals'])} approvals" for row in rows
-    ]
+    lines = []
+    for row in rows:
+        lines.append(f"{row['act']}  {row['kind']}  {len(row['approvals'])} approvals")
+        lines += [f"  {line}" for line in row["does"]]
     show(args, {"waiting": rows}, lines or ["nothing waits"])
     return 0
 

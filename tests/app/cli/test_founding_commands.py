@@ -46,6 +46,11 @@ def test_a_registry_is_founded_and_peopled(terminal: Terminal) -> None:
             assert acts[name]["waits_for_approval"]
         waiting = terminal.run("office1", "member", "waiting")["waiting"]
         assert {row["act"] for row in waiting} == {each["act"] for each in acts.values()}
+        does = {row["act"]: "\n".join(row["does"]) for row in waiting}
+        for name, act in acts.items():
+            assert f"enrols {name} as {name}, with the key {act['member']}" in does[act["act"]]
+            assert "asked for by registrar (" in does[act["act"]]
+        assert does[acts["judge"]["act"]].split("\n")[0] in terminal.text("office1", "member", "waiting")
         for act in acts.values():
             assert not terminal.run("office1", "member", "approve", act["act"])["effective"]
             assert terminal.run("office3", "member", "approve", act["act"])["effective"]

@@ -297,6 +297,21 @@ async def test_the_registrar_is_told_what_is_missing_and_nothing_is_posted_twice
         with pytest.raises(Refused) as caught:
             await approve(registrar, act.digest, seed("nobody"))
         assert caught.value.code == "wrong_signer"
+        said: list[tuple[str, ...]] = []
+
+        def not_these(lines: tuple[str, ...]) -> None:
+            said.append(lines)
+            raise Refused("not these", "", code="not_confirmed")
+
+        size = len(court.world.entries)
+        with pytest.raises(Refused) as caught:
+            await approve(registrar, act.digest, seed("authority1"), not_these)
+        assert caught.value.code == "not_confirmed"
+        assert len(court.world.entries) == size
+        ((head, *judges, asks),) = said
+        assert f"panel {court.panel_id.hex()}, epoch 1: any 2 of these 3 open" in head
+        assert judges == [f"  {i}. {judge} ({court.world.id(judge)})" for i, judge in enumerate(THREE, 1)]
+        assert asks == f"asked for by Registrar ({court.world.id('registrar')})"
         await approve(registrar, act.digest, seed("authority1"))
         with pytest.raises(Refused) as caught:
             await approve(registrar, act.digest, seed("authority1"))
