@@ -2,21 +2,25 @@
 
 A problem document becomes Refused with its code; a fault of the network Unreachable. Every call here may be repeated:
 reads, writes that are named by a digest, and statements, which are admitted once. So a call is tried again when the
-network or the service (502, 503, 504) fails, and its outcome is the same. Answers have a size limit; redirects are not
-followed, and the token goes to the service alone.
+network or the service (502, 503, 504) fails, and its outcome is the same. Where the service has several addresses, the
+next one is asked at once. Answers have a size limit; redirects are not followed, and the token goes to the service
+alone.
 """
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
+import yarl
 
 from app.canonical import b64u_decode, format_json
+from app.client.addresses import Addresses
 from app.client.problems import refusal_of
 from app.errors import BadInput, Refused, Unreachable
 from app.sealing.segments import MAX_SEGMENT_BYTES
@@ -27,6 +31,7 @@ CHALLENGE_TYP = "muniment-challenge+jws"
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_NOTE_BYTES = 65_536
 TRIES = 4
+"""How often each address of the service is asked before it counts as unreachable."""
 _PAUSE_SECONDS = 0.25
 _SLICE_BYTES = 1 << 18
 _EARLY_SECONDS = 60
@@ -126,21 +131,19 @@ class Download:
 
 
 class Api:
-    """The service at one URL, for one member (or nobody: then only what is open to anyone). Async context manager."""
+    """The service, for one member (or nobody: then only what is open to anyone). Async context manager."""
 
     def __init__(
         self,
-        service: str,
+        service: str | Sequence[str],
         *,
         origin: str,
         signer: Signer | None,
         clock: Callable[[], int],
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        parts = urlsplit(service)
-        if parts.scheme not in ("http", "https") or not parts.netloc or parts.query or parts.fragment:
-            raise BadInput(f"{service!r} is not the URL of a service", "Give http(s)://host[:port].", code="bad_url")
-        self.service = service.rstrip("/") + "/"
+        """`service`: one address, or several of the same registry. Raises BadInput (bad_url)."""
+        self.addresses = Addresses(service)
         self._origin, self._signer, self._clock, self._pause = origin, signer, clock, pause
         self._token: tuple[str, int] | None = None
         self._token_lock = asyncio.Lock()
@@ -259,11 +262,17 @@ class Api:
         return found
 
     async def put_segment(self, place: Place, data: memoryview) -> None:
-        """Upload a segment to its place, at the service or wherever the service says. The token stays here."""
-        url = urljoin(self.service, place.url)
-        if urlsplit(url).scheme not in ("http", "https"):
-            raise _bad_answer(f"a place has the URL {place.url[:200]!r}")
-        await self._exchange("PUT", url, body=data, headers=dict(place.headers), signed_in=url.startswith(self.service))
+        """Upload a segment to its place, at the service or wherever the service says. The token stays here.
+
+        Its own headers are all that a place needs, so the token is sent with none of them.
+        """
+        try:
+            url = self.addresses.absolute(place.url)
+        except BadInput as error:
+            raise _bad_answer(f"a place: {error.message}") from None
+        # Its length is sent once, as it is.
+        headers = {name: value for name, value in place.headers.items() if name.lower() != "content-length"}
+        await self._exchange("PUT", url or place.url, body=data, headers=headers, away=url is not None)
 
     async def put_manifest(self, deposit_id: bytes, text: str) -> None:
         """Upload the manifest."""
@@ -331,40 +340,61 @@ class Api:
         headers: Mapping[str, str] | None = None,
         most: int = MAX_JSON_BYTES,
         signed_in: bool = False,
+        away: bool = False,
     ) -> tuple[int, bytes]:
-        """Do a call, again when network or service fail, once more with a new token when the old one is refused."""
+        """Do a call, again when network or service fail, once more with a new token when the old one is refused.
+
+        `away`: `path` is a whole URL elsewhere, as it was signed. Otherwise each address of the service is asked in
+        turn, and a pause is made only when all have failed.
+        """
+        addresses = 1 if away else len(self.addresses.all)
         fault: Unreachable | None = None
         renewed = False
         tries = 0
-        while tries < TRIES:
-            if tries:
-                await self._pause(_PAUSE_SECONDS * 2**tries)
+        while tries < TRIES * addresses:
+            if tries and tries % addresses == 0:
+                await self._pause(_PAUSE_SECONDS * 2 ** (tries // addresses))
+            full = dict(headers or {})
+            if signed_in:
+                full["Authorization"] = f"Bearer {await self._signed_in()}"
+            address = self.addresses.current
             try:
-                full = dict(headers or {})
-                if signed_in:
-                    full["Authorization"] = f"Bearer {await self._signed_in()}"
-                status, data = await self._once(method, urljoin(self.service, path), body, full, most)
+                url = path if away else urljoin(address, path)
+                status, data = await self._once(method, url, body, full, most, as_signed=away)
             except Unreachable as error:
                 fault = error
-                tries += 1
-                continue
-            if 200 <= status < 300:
-                return status, data
-            if status == 401 and signed_in and not renewed:
-                self._token, renewed = None, True
-                continue
-            if status in (502, 503, 504):
+            else:
+                if 200 <= status < 300:
+                    return status, data
+                if status == 401 and signed_in and not renewed:
+                    self._token, renewed = None, True
+                    continue
+                if status not in (502, 503, 504):
+                    raise refusal_of(status, data)
                 fault = Unreachable(
-                    f"{self.service} answers {status}: {refusal_of(status, data).message}",
+                    f"{_host(path if away else address)} answers {status}: {refusal_of(status, data).message}",
                     "Try again later; nothing was lost.",
                 )
-                tries += 1
-                continue
-            raise refusal_of(status, data)
-        raise fault or Unreachable(f"{self.service} does not answer", "Try again later; nothing was lost.")
+            tries += 1
+            if not away:
+                self.addresses.leave(address)
+        if fault is None:
+            raise AssertionError("an exchange without a try")
+        if addresses == 1:
+            raise fault
+        raise Unreachable(
+            f"none of the service's {addresses} addresses answers; the last: {fault.message}", fault.next_step
+        ) from fault
 
     async def _once(
-        self, method: str, url: str, body: bytes | memoryview | None, headers: Mapping[str, str], most: int
+        self,
+        method: str,
+        url: str,
+        body: bytes | memoryview | None,
+        headers: Mapping[str, str],
+        most: int,
+        *,
+        as_signed: bool,
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("use `async with`")
@@ -376,7 +406,12 @@ class Api:
             data = _slices(body)
         try:
             async with self._session.request(
-                method, url, data=data, headers=headers, allow_redirects=False
+                method,
+                yarl.URL(url, encoded=as_signed),
+                data=data,
+                headers=headers,
+                allow_redirects=False,
+                skip_auto_headers=["Content-Type"],
             ) as response:
                 found = bytearray()
                 async for chunk in response.content.iter_chunked(1 << 18):
@@ -386,7 +421,7 @@ class Api:
                 return response.status, bytes(found)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(
-                f"{urlsplit(url).netloc} cannot be reached: {error or type(error).__name__}",
+                f"{_host(url)} cannot be reached: {error or type(error).__name__}",
                 "Check the address and the network, and try again; nothing was lost.",
             ) from error
 
@@ -407,6 +442,10 @@ class Api:
 async def _slices(body: memoryview) -> AsyncIterator[bytes]:
     for at in range(0, len(body), _SLICE_BYTES):
         yield bytes(body[at : at + _SLICE_BYTES])
+
+
+def _host(url: str) -> str:
+    return urlsplit(url).netloc
 
 
 def _bad_answer(what: str) -> Refused:
@@ -504,11 +543,20 @@ def _segment(value: object) -> SegmentName:
     )
 
 
+def _is_header(name: str, value: object) -> bool:
+    return (
+        re.fullmatch(r"[A-Za-z0-9-]{1,100}", name, re.ASCII) is not None
+        and isinstance(value, str)
+        and value.isascii()
+        and value.isprintable()
+    )
+
+
 def _place(value: object) -> Place:
     found = _each(value)
     headers = found.get("headers") or {}
-    if not isinstance(headers, dict) or not all(isinstance(each, str) for each in headers.values()):
-        raise _bad_answer("the headers of a place are not texts")
+    if not isinstance(headers, dict) or not all(_is_header(*each) for each in headers.items()):
+        raise _bad_answer("the headers of a place are not headers")
     present = found.get("present") is True
     return Place(
         item=_int(found, "item"),

@@ -22,6 +22,7 @@ from typing import Annotated, Literal
 import platformdirs
 
 from app.canonical import format_json, parse_json
+from app.client.addresses import Service, ServiceField
 from app.client.files import destroy_file, make_folder, read_file, write_file
 from app.errors import BadInput, Mismatch
 from app.fields import Hex, Parsed, Text, read_record, write_record
@@ -103,9 +104,9 @@ class Keys:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settings:
-    """Where the service is: an http or https URL without a trailing slash."""
+    """Where the service is: one http or https URL, or several of the same registry."""
 
-    service: Annotated[str, Text(1000)]
+    service: Annotated[Service, ServiceField()]
 
 
 class Home:

@@ -126,14 +126,17 @@ class Client:
         home: Home,
         keys: Keys,
         trust: Trust,
-        service: str,
+        service: str | Sequence[str],
         *,
         clock: Callable[[], int],
         rng: Rng = os.urandom,
         pause: Callable[[float], Awaitable[object]] = asyncio.sleep,
         law: Law = decide,
     ) -> None:
-        """`law` is an argument so that a dishonest registry can be shown to its end; no setting reaches it."""
+        """`service`: one address, or several of one registry.
+
+        `law` is an argument so that a dishonest registry can be shown to its end; no setting reaches it.
+        """
         self.home, self.keys, self.trust = home, keys, trust
         self.clock, self.rng, self._law = clock, rng, law
         self.vault = Vault(home, keys, rng)
@@ -164,8 +167,7 @@ class Client:
         """
         # Read before the checkpoint is fetched: another process of the same person may accept a newer one meanwhile.
         remembered = self._remembered()
-        signed = await self.api.checkpoint()
-        checkpoint = self.verify_checkpoint(signed).checkpoint  # 1
+        signed, checkpoint = await self._newest(remembered)  # 1
         self._check_extends(remembered, checkpoint, signed)  # 2
         leaves = await self._load_leaves(remembered, checkpoint, signed)  # 3
         public = await self._load_public(leaves)  # 4
@@ -294,6 +296,18 @@ class Client:
                 code="wrong_home",
             )
         return checkpoint
+
+    async def _newest(self, remembered: Checkpoint | None) -> tuple[str, Checkpoint]:
+        """Fetch a checkpoint that was signed as demanded; the next replica is asked while one lags behind."""
+        addresses = self.api.addresses
+        for _ in addresses.all:
+            asked = addresses.current
+            signed = await self.api.checkpoint()
+            checkpoint = self.verify_checkpoint(signed).checkpoint
+            if remembered is None or checkpoint.size >= remembered.size:
+                break
+            addresses.leave(asked)
+        return signed, checkpoint
 
     def _check_extends(self, remembered: Checkpoint | None, checkpoint: Checkpoint, signed: str) -> None:
         if remembered is None:

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.client.addresses import Service
 from app.client.home import Home, Keys, Settings
 from app.client.session import Client
 from app.rules.decide import Law, decide
@@ -86,15 +87,15 @@ def write_passphrases(folder: Path, cast: Cast) -> dict[str, str]:
     return found
 
 
-def hand_out(cast: Cast, trust: str, service: str) -> None:
-    """Give everybody the trust file, as the court's gazette would, and the service's address."""
+def hand_out(cast: Cast, trust: str, service: Service) -> None:
+    """Give everybody the trust file, as the court's gazette would, and where the service is."""
     for person in cast.everybody():
         person.home.set_trust(trust.encode())
         person.home.set_settings(Settings(service=service))
 
 
 @asynccontextmanager
-async def connected(people: Sequence[Person], service: str, law: Law = decide) -> AsyncIterator[dict[str, Client]]:
+async def connected(people: Sequence[Person], service: Service, law: Law = decide) -> AsyncIterator[dict[str, Client]]:
     """Open a client for each person, at his own folder, until the block ends."""
     async with AsyncExitStack() as stack:
         clients = {}

@@ -8,6 +8,8 @@ from typing import Any
 from app.cli.output import add_json, note, show
 from app.cli.person import home_of
 
+_SERVICE = "where the registry's service is; once for each replica"
+
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
@@ -17,13 +19,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     new = actions.add_parser("new", help="make fresh keys under a passphrase")
     new.add_argument("--name", required=True, help="your name or office, as others will read it")
     new.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
-    new.add_argument("--service", metavar="URL", help="where the registry's service is")
+    new.add_argument("--service", metavar="URL", action="append", help=_SERVICE)
     add_json(new)
     new.set_defaults(run=run_new)
 
     given = actions.add_parser("set", help="set the trust file or the service's address")
     given.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
-    given.add_argument("--service", metavar="URL", help="where the registry's service is")
+    given.add_argument("--service", metavar="URL", action="append", help=_SERVICE)
     add_json(given)
     given.set_defaults(run=run_set)
 
@@ -78,8 +80,9 @@ def run_show(args: argparse.Namespace) -> int:
         found["trust"] = {"origin": trust.origin, "sha256": trust.sha256.hex(), "genesis": trust.genesis.hex()}
         lines.append(f"trusts {trust.origin}, trust file SHA-256 {trust.sha256.hex()}")
     if (home.path / "settings.json").exists():
-        found["service"] = home.settings().service
-        lines.append(f"service {found['service']}")
+        service = home.settings().service
+        found["service"] = service
+        lines.append(f"service {service if isinstance(service, str) else ', '.join(service)}")
     assert format_json(found["card"])  # noqa: S101 - it was read from canonical text
     show(args, found, lines)
     return 0
@@ -95,6 +98,7 @@ def _trust(args: argparse.Namespace) -> bytes:
 
 
 def _set(args: argparse.Namespace) -> None:
+    from app.client.addresses import checked_service  # noqa: PLC0415
     from app.client.home import Settings  # noqa: PLC0415
 
     home = home_of()
@@ -102,4 +106,4 @@ def _set(args: argparse.Namespace) -> None:
         trust = home.set_trust(_trust(args))
         note(f"the trust file's SHA-256 is {trust.sha256.hex()}: compare it with the gazette's")
     if args.service is not None:
-        home.set_settings(Settings(service=args.service))
+        home.set_settings(Settings(service=checked_service(args.service)))

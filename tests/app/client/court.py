@@ -47,12 +47,10 @@ class Court:
             yield client
 
 
-@asynccontextmanager
-async def court(world: World, folder: Path) -> AsyncIterator[Court]:
-    """Start the registry and post what the world holds."""
+def terms_of(world: World) -> Terms:
+    """What every replica of the world's registry is told."""
     assert world.genesis is not None
-    records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: world.now)
-    terms = Terms(
+    return Terms(
         origin=ORIGIN,
         genesis=world.genesis.digest,
         log_seed=seed("log"),
@@ -60,7 +58,13 @@ async def court(world: World, folder: Path) -> AsyncIterator[Court]:
         checkpoint_seconds=0.02,
         batch_seconds=0,
     )
-    registry = Registry(terms, records, blobs, lambda: world.now)
+
+
+@asynccontextmanager
+async def court(world: World, folder: Path) -> AsyncIterator[Court]:
+    """Start the registry and post what the world holds."""
+    records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: world.now)
+    registry = Registry(terms_of(world), records, blobs, lambda: world.now)
     async with TestServer(make_application(registry)) as server:
         url = str(server.make_url("/"))
         async with Api(url, origin=ORIGIN, signer=None, clock=lambda: world.now, pause=at_once) as api:
