@@ -67,6 +67,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _document(docket: "Docket", words: "Words") -> dict[str, Any]:
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+
     names = [person.name for person in docket.judges]
     return {
         "request": docket.request.hex(),
@@ -82,7 +84,12 @@ def _document(docket: "Docket", words: "Words") -> dict[str, Any]:
             "paper_in_hand": None,
             "words": words.order,
         },
-        "requester": {"member": docket.requester.id, "name": docket.requester.name, "words": words.request},
+        "requester": {
+            "member": docket.requester.id,
+            "name": docket.requester.name,
+            "key": thumbprint(docket.requester.key),
+            "words": words.request,
+        },
         "deposit_words": words.deposit,
         "disclosed": [{"item": each.item, "slot": each.slot, "value": each.value} for each in words.shown],
         "faults": [{"code": each.code, "message": each.message} for each in words.faults],
@@ -98,6 +105,12 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"request {found['request']}",
         f"  case {found['case']}, deposit {found['deposit']}",
         f"  asked by {requester['name']} ({requester['member']}), whom the order names",
+        f"  his key {requester['key']}: compare it with the court's paper",
+        *(
+            []
+            if requester["key"] == requester["member"]
+            else ["  BEWARE: it is not the key that he was enrolled with; he or a registrar replaced that"]
+        ),
         f"  order {order['digest']}, signed by {order['signer']} ({order['signer_member']})",
         *([] if order["signer_presides"] else [f"  BEWARE: who presides now is another: {order['presiding']}"]),
         f"  the order's paper has the SHA-256 {order['document']}",

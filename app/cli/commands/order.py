@@ -36,6 +36,8 @@ def run(args: argparse.Namespace) -> int:
     """Order, print, return 0."""
     from app.client.docket import document_hash  # noqa: PLC0415
     from app.client.release import order  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+    from app.statements.kinds import ReleaseOrder  # noqa: PLC0415
 
     paper, words = paper_of(args.paper), words_of(args.note)
 
@@ -50,14 +52,18 @@ def run(args: argparse.Namespace) -> int:
             paper=paper,
             words=words,
         )
+        claims = receipt.statement.claims
+        assert isinstance(claims, ReleaseOrder)  # noqa: S101 - what was posted
         return {
             "order": receipt.statement.digest.hex(),
             "index": receipt.index,
             "document": document_hash(paper).hex(),
             "recipients": [each.name for each in people],
+            "keys": [thumbprint(each) for each in claims.recipients],
         }
 
     found = as_person(work)
-    lines = [f"order {found['order']}", f"  for {', '.join(found['recipients'])}", f"  paper {found['document']}"]
+    lines = [f"order {found['order']}", f"  paper {found['document']}"]
+    lines += [f"  for {name}, whose key is {key}" for name, key in zip(found["recipients"], found["keys"], strict=True)]
     show(args, found, lines)
     return 0

@@ -24,6 +24,7 @@ from app.panels.errors import PanelError
 from app.rules.aggregates import Person, Request
 from app.rules.replay import Entry
 from app.rules.view import WholeView
+from app.statements.keys import thumbprint
 from app.statements.kinds import CaseAssign, MemberRevoke, ReleaseOpening
 from app.statements.statement import parse_statement
 from ledger.checkpoint import Checkpoint
@@ -278,6 +279,23 @@ async def test_the_docket_names_who_signed_the_order_and_not_who_presides_since(
         lines = "\n".join(decide._lines(decide._document(docket, words)))
         assert f"signed by judge1 ({world.id('judge1')})" in lines
         assert "who presides now is another: judge3" in lines
+
+
+async def test_a_requester_whose_key_was_replaced_is_shown_with_the_key_that_counts(tmp_path: Path) -> None:
+    """A registrar can replace a party's key alone: the judge compares the key with the court's paper, not a name."""
+    async with asked(tmp_path) as (court, request):
+        async with court.client("judge2") as client:
+            docket, words = await Judge(client).docket(request)
+        own = thumbprint(docket.requester.key)
+        lines = "\n".join(decide._lines(decide._document(docket, words)))
+        assert own == docket.requester.id
+        assert f"his key {own}" in lines
+        assert "BEWARE" not in lines
+        key = court.world.signer("the registrar's").public
+        docket = replace(docket, requester=replace(docket.requester, key=key))
+        lines = "\n".join(decide._lines(decide._document(docket, words)))
+        assert f"his key {thumbprint(key)}" in lines
+        assert "BEWARE: it is not the key that he was enrolled with" in lines
 
 
 async def test_what_changed_while_the_grant_was_logged_keeps_the_contribution_here(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from app.errors import Mismatch
 from app.panels.making.opening import open_capsule
 from app.rules.aggregates import Request, format_aggregate, parse_aggregate
 from app.rules.replay import Entry, Replay
-from app.statements.kinds import CaseParty
-from tests.app.rules.world import ORIGIN, Release, fresh, ready_to_release, scalar_of, sealed
+from app.statements.kinds import CaseParty, MemberKey, MemberRevoke, Role
+from tests.app.rules.world import NOTES, ORIGIN, Release, fresh, ready_to_release, scalar_of, sealed
 
 
 @pytest.fixture
@@ -151,6 +151,36 @@ def test_a_deposit_needs_a_depositor_of_the_case_and_a_capsule_for_its_panel(rea
     world.do("clerk", CaseParty(case_id=other, member=world.id("lawyer1"), note=None))
     assert world.refused("lawyer1", replace(claims, case_id=other)) == "panel_not_assigned"
     world.do("lawyer1", claims)
+
+
+def rotated(release: Release, name: str, role: Role) -> None:
+    new = release.world.signer(f"{name} new").public
+    release.world.do(name, MemberKey(member=release.world.id(name), role=role, key=new, notes=NOTES))
+
+
+def test_a_judge_keeps_his_seat_with_a_new_key_and_a_revoked_one_says_nothing_more(ready: Release) -> None:
+    world = ready.world
+    ready.ask()
+    grant, contribution = ready.grant("judge2"), ready.contribute("judge2")
+    rotated(ready, "judge2", "judge")
+    assert world.refused("judge2", grant) == "retired_key"
+    world.do("judge2 new", grant)
+    act = world.do("registrar", MemberRevoke(member=world.id("judge2"), role="judge"))
+    world.approve(act, "authority1")
+    world.approve(act, "authority2")
+    assert world.refused("judge2 new", contribution) == "retired_key"
+    assert world.refused("judge2", contribution) == "retired_key"
+
+
+def test_a_recipient_with_a_new_key_needs_a_new_order(ready: Release) -> None:
+    """The order names keys: who replaced a recipient's key, or had a registrar do it, has nothing of the old order."""
+    world = ready.world
+    ready.order = world.do("judge1", ready.order_claims())
+    rotated(ready, "lawyer2", "party")
+    assert world.refused("lawyer2", ready.request_claims()) == "retired_key"
+    claims = ready.request_claims(ready.message("lawyer2 new"))
+    assert world.refused("lawyer2 new", claims) == "not_a_recipient"
+    assert world.refused("judge1", ready.order_claims()) == "recipient_not_in_case"
 
 
 def test_a_grant_played_back_after_an_hour_is_too_old(ready: Release) -> None:
