@@ -7,10 +7,11 @@ JUDGES ?= 5
 THRESHOLD ?= 3
 DIR ?= demo-registry
 FILE ?=
+DURATION ?= 60
 UPGRADE ?= --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check vectors bench lock clean
+.PHONY: help demo test check vectors bench hammer lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +40,9 @@ vectors: $(READY) ## the threshold vector suite on another file: FILE=PATH
 
 bench: $(READY) ## measurements, as ratios in one run
 	$(BIN)/python -m ops.bench
+
+hammer: $(READY) ## writers on two replicas that are killed at random, then every promise checked: DURATION=seconds
+	$(BIN)/python -m ops.hammer --seconds $(DURATION)
 
 lock: ## write ops/requirements.lock anew (needs uv; UPGRADE= keeps what is pinned)
 	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \

@@ -36,6 +36,9 @@ SubmissionT = TypeVar("SubmissionT")
 MAX_ATTEMPTS = 3
 """Inserts of one batch that may fail, each followed by a verified reload, before the sequencer stops."""
 
+MAX_OVERTAKEN = 16
+"""How often a batch whose deciding failed is decided again because another writer's batch was found to stand there."""
+
 
 class SequencerState(StrEnum):
     """What the sequencer does now."""
@@ -235,7 +238,7 @@ class Sequencer(Generic[SubmissionT]):
 
     async def _commit(self, taken: list[Waiting[SubmissionT]]) -> list[Waiting[SubmissionT]]:
         """Decide, insert, read back, sign. Returns those that did not fit in. What it raises stops the sequencer."""
-        attempts = 0
+        attempts = overtaken = 0
         while True:
             frontier = self._tip()
             try:
@@ -246,8 +249,13 @@ class Sequencer(Generic[SubmissionT]):
                 # is refused for not knowing what another writer has just appended.
                 newer = batch is None and bool(plan.refused) and await self._store.read(frontier.size) is not None
             except Exception as error:
+                # Nothing was written. The rules may fail only because another writer's state ran away from them.
+                if overtaken < MAX_OVERTAKEN and await self._store.read(frontier.size) is not None:
+                    overtaken += 1
+                    await self._walk()
+                    continue
                 for waiting in taken:
-                    waiting.fail(error)  # nothing was written
+                    waiting.fail(error)
                 return []
             if newer:
                 await self._walk()

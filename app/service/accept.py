@@ -95,7 +95,9 @@ class Door:
         raise Unreachable("other writers were first every time", "Send the same statement again.", code="too_busy")
 
     async def receipt(self, digest: bytes, index: int, *, created: bool) -> Receipt:
-        """Return the receipt of an entry that stands below the newest signed checkpoint, once that is published."""
+        """Return the receipt of an entry that stands, once a checkpoint that covers it is published."""
+        if index >= self._sequencer.size:
+            await self._catch_up()  # another process appended it
         published = await self._publication.covering(index + 1)
         size = published.size
         leaf = await self._history.leaf(index)

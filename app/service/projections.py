@@ -24,7 +24,7 @@ from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.readers import links_of, topic_of
 from app.rules.view import View
 from app.service import aggregates
-from app.service.aggregates import REBUILD, AggregateStore, DamagedProjection
+from app.service.aggregates import REBUILD, AggregateStore, Behind, DamagedProjection
 from app.service.deciding import Working
 from app.service.history import History
 from app.service.statements import StatementStore
@@ -135,16 +135,42 @@ class Projections:
     async def advance(self, batch: Batch, decided: Sequence[Admitted] | None) -> None:
         """Apply a batch that stands; `decided` is what its entries changed, where this process just decided them."""
         async with self._moving:
-            if batch.end > self.size:
-                await self._catch_up(batch.start)
-                await self._apply(batch.start, await self.replay(batch) if decided is None else decided)
+            await self._catch_up(batch.start)
+            if decided is None or batch.start != self.size:
+                await self._catch_up(batch.end)
+            else:
+                await self._apply(batch.start, decided)
 
     async def _catch_up(self, size: int) -> None:
         while self.size < size:
-            batch = await self._history.batch_from(self.size)
+            if await self._follow():
+                continue
+            start = self.size
+            batch = await self._history.batch_from(start)
             if batch is None:
-                raise DamagedProjection(f"the projections end at {self.size}, where no batch starts", REBUILD)
-            await self._apply(batch.start, await self.replay(batch))
+                raise DamagedProjection(f"the projections end at {start}, where no batch starts", REBUILD)
+            try:
+                admitted = await self.replay(batch)
+            except Behind:
+                # Another process applied two batches meanwhile; it marked the first before it began the second.
+                if not await self._follow():
+                    raise
+            else:
+                await self._apply(start, admitted)
+
+    async def _follow(self) -> bool:
+        """Go as far as another process brought the projections; return whether that is further than here.
+
+        What it applied need not be decided again, and cannot be once it is two batches ahead: the states are gone.
+        """
+        found = await self._records.get("watermark", "it")
+        if found is None:
+            return False
+        mark = _read(Watermark, found.data, "the watermark")
+        if not mark.whole or mark.size <= self.size:
+            return False
+        self.size, self.time = mark.size, mark.time
+        return True
 
     async def replay(self, batch: Batch) -> tuple[Admitted, ...]:
         """Decide the entries of the batch at `size` again, from the stored statements, on the state before it."""

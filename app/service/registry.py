@@ -200,6 +200,14 @@ class Registry:
         """Return when the projections have reached what is signed: who saw a checkpoint can read all below it."""
         await self.projections.catch_up(self.sequencer.size)
 
+    async def look(self) -> None:
+        """Take over what other processes appended, if it can be read now: a reader may come from one of them.
+
+        Behind a balancer nobody should be shown an older checkpoint than the one that he has just seen.
+        """
+        with contextlib.suppress(LedgerError, StorageError):  # what is signed here stays true; the upkeep says why
+            await self.sequencer.catch_up()
+
     async def ready(self) -> None:
         """Return when the service can take statements. Raises Stopped or what a store raises when it cannot."""
         await self.sequencer.wait_for(0)

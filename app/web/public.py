@@ -19,7 +19,9 @@ OCTETS = "application/octet-stream"
 
 async def checkpoint(request: web.Request) -> web.Response:
     """The newest published checkpoint, with its cosignatures."""
-    text = request.app[REGISTRY].publication.published.text
+    registry = request.app[REGISTRY]
+    await registry.look()
+    text = registry.publication.published.text
     return web.Response(text=text, content_type="text/plain", charset="utf-8", headers={"Cache-Control": "no-cache"})
 
 
@@ -30,6 +32,8 @@ async def tile(request: web.Request) -> web.Response:
         wanted = parse_path(f"tile/{request.match_info['path']}")
     except Malformed as error:
         raise Refused(error.message, "See C2SP tlog-tiles for the paths.", code="not_found") from error
+    if not wanted.is_in(registry.sequencer.size):
+        await registry.look()
     if not wanted.is_in(registry.sequencer.size):
         raise Refused("the ledger is not that large", "Look at /checkpoint first.", code="not_found")
     tree = registry.tree
