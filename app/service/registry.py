@@ -30,6 +30,7 @@ from app.service.projections import Projections
 from app.service.published import PublishedFile
 from app.service.reading import Reading
 from app.service.statements import StatementStore
+from app.service.sweeping import UploadSweep
 from app.service.tokens import Sealer
 from app.service.uploads import Uploads
 from app.service.who import Gate
@@ -106,7 +107,7 @@ class Registry:
         )
         self.publication = self._make_publication()
         self._published = None if terms.published is None else PublishedFile(terms.published, self.log_key)
-        self.notes = NoteStore(records, self.projections)
+        self.notes = NoteStore(records, self.projections, clock)
         self.uploads = Uploads(
             records, blobs, self.projections, sealer, clock, provisional_lock_days=terms.provisional_lock_days
         )
@@ -142,6 +143,9 @@ class Registry:
             clock=clock,
         )
         self.locks = LockJob(records, blobs, self.projections, self.uploads)
+        self.upload_sweep = UploadSweep(
+            records, blobs, self.projections, provisional_lock_days=terms.provisional_lock_days
+        )
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()
         self._sweep_at = clock() + SWEEP_FIRST
@@ -227,8 +231,13 @@ class Registry:
             if (await self.locks.run()).failed:
                 self._locks_due.set()
         if self.clock() >= self._sweep_at:
-            self._sweep_at = self.clock() + SWEEP_EVERY
-            await self.statements.sweep(self.clock(), self._is_entry)
+            now = self.clock()
+            self._sweep_at = now + SWEEP_EVERY
+            # After `now` was read, so that what was accepted by then is seen.
+            await self.projections.catch_up(await self.sequencer.catch_up())
+            await self.statements.sweep(now, self._is_entry)
+            await self.notes.sweep(now)
+            await self.upload_sweep.run(now)
 
     def _make_publication(self) -> Publication:
         terms = self.terms

@@ -9,10 +9,11 @@ import hashlib
 from collections.abc import AsyncIterable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from typing import Annotated
 
 from app.canonical import format_json, parse_json
 from app.errors import BadInput, Refused
-from app.fields import read_record, write_record
+from app.fields import Int, read_record, write_record
 from app.panels.capsule import BOX_BYTES, box_hash
 from app.rules.aggregates import Case, Deposited, KeyHolder, Person
 from app.rules.view import View
@@ -21,7 +22,7 @@ from app.service.places import Segment, blob_key, expected_segments, segment_of,
 from app.service.projections import DAY, Projections
 from app.service.tokens import Place, Sealer
 from app.statements.kinds import Deposit, Digest, Id, Member
-from storage.errors import AlreadyExists, Conflict, Damaged
+from storage.errors import AlreadyExists, Conflict, Damaged, NotFound
 from storage.ports import BlobStore, RecordStore
 
 PLACE_LIFETIME = 3600
@@ -33,11 +34,15 @@ MAX_MANIFESTS, MAX_BOXES = 4, 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """Whose upload this is, for which case, and the manifest that was stored last."""
+    """Whose upload this is, for which case, the manifest that was stored last, when it began and ended."""
 
     member: Member
     case_id: Id
     manifest: Digest | None
+    begun: Annotated[int, Int()]
+    """Unix seconds."""
+    ended: Annotated[int, Int()] | None
+    """When it was given up (Unix seconds): nothing goes in any more, and a day later it is swept (`sweeping`)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,13 +97,15 @@ class Uploads:
             raise Refused(
                 f"only a depositor of the case {case.id} deposits there", "Have him join it first.", code="forbidden"
             )
-        made = Upload(member=person.id, case_id=case_id, manifest=None)
+        made = Upload(member=person.id, case_id=case_id, manifest=None, begun=self._clock(), ended=None)
         try:
-            await self._records.insert("upload", deposit_id.hex(), _write(made))
+            await self._records.insert("upload", deposit_id.hex(), write_upload(made))
         except AlreadyExists:
             found = await self._records.get("upload", deposit_id.hex())
-            if found is None or replace(_read(found.data), manifest=None) != made:
+            there = None if found is None else read_upload(found.data)
+            if there is None or (there.member, there.case_id) != (made.member, made.case_id):
                 raise _in_use(deposit_id) from None
+            _check_not_ended(there, deposit_id)
             return False
         return True
 
@@ -207,11 +214,18 @@ class Uploads:
     async def check_deposit(self, claims: Deposit, kid: str, now: int) -> None:
         """Raise Refused unless the upload is the signer's, and all of it is there, as the statement names it.
 
-        Codes: upload_missing, manifest_missing, box_missing, segment_missing, segment_conflict. Locks that are about
-        to end are moved on.
+        Codes: upload_missing, upload_ended, manifest_missing, box_missing, segment_missing, segment_conflict. Locks
+        that are about to end are moved on. That the upload did not end is looked at last: see `sweeping`.
         """
+        await self._check_there(claims, kid, now)
         found = await self._records.get("upload", claims.deposit_id.hex())
-        upload = None if found is None else _read(found.data)
+        if found is None:
+            raise _ended(claims.deposit_id)
+        _check_not_ended(read_upload(found.data), claims.deposit_id)
+
+    async def _check_there(self, claims: Deposit, kid: str, now: int) -> None:
+        found = await self._records.get("upload", claims.deposit_id.hex())
+        upload = None if found is None else read_upload(found.data)
         signer = await self._projections.ask(lambda view: view.find(KeyHolder, kid))
         if upload is None or signer is None or (upload.member, upload.case_id) != (signer.member, claims.case_id):
             raise Refused(
@@ -219,6 +233,7 @@ class Uploads:
                 "Upload the deposit first, as the member who signs.",
                 code="upload_missing",
             )
+        _check_not_ended(upload, claims.deposit_id)  # before a lock is moved on
         text = await self.manifest(claims.deposit_id, claims.manifest_hash)
         if text is None or manifest_hash(text) != claims.manifest_hash:
             raise Refused(
@@ -245,18 +260,19 @@ class Uploads:
             if (stat.size, stat.sha256) != (each.size, each.sha256):
                 raise _conflict(each.item, each.segment)
             if stat.retain_until < now + DAY:
-                await self._blobs.extend(stat.key, stat.version, now + self._lock_seconds)
+                try:
+                    await self._blobs.extend(stat.key, stat.version, now + self._lock_seconds)
+                except NotFound:
+                    raise _missing(each) from None  # swept just now
         for each in expected.values():
-            raise Refused(
-                f"item {each.item}, segment {each.segment} is not stored here", "Upload it.", code="segment_missing"
-            )
+            raise _missing(each)
 
     async def _name_manifest(self, deposit_id: bytes, name: bytes) -> None:
         while True:
             found = await self._records.get("upload", deposit_id.hex())
-            if found is None or _read(found.data).manifest == name:
+            if found is None or read_upload(found.data).manifest == name:
                 return
-            named = _write(replace(_read(found.data), manifest=name))
+            named = write_upload(replace(read_upload(found.data), manifest=name))
             try:
                 await self._records.replace("upload", deposit_id.hex(), named, revision=found.revision)
             except Conflict:
@@ -266,9 +282,10 @@ class Uploads:
         found = await self._records.get("upload", deposit_id.hex())
         if found is None:
             raise Refused(f"there is no upload {deposit_id.hex()}", "Begin it with PUT.", code="not_found")
-        upload = _read(found.data)
+        upload = read_upload(found.data)
         if upload.member != person.id:
             raise Refused("this upload is another member's", "Begin one of your own.", code="forbidden")
+        _check_not_ended(upload, deposit_id)
         return upload
 
     async def _open(self, deposit_id: bytes, person: Person) -> Upload:
@@ -281,12 +298,31 @@ class Uploads:
         return await self._projections.ask(lambda view: view.find(Deposited, deposit_id.hex())) is not None
 
 
-def _read(data: bytes) -> Upload:
+def read_upload(data: bytes) -> Upload:
+    """Return the upload that a record of kind `upload` holds. Raises BadInput."""
     return read_record(Upload, parse_json(data, what="an upload", max_bytes=1024), "an upload")
 
 
-def _write(upload: Upload) -> bytes:
+def write_upload(upload: Upload) -> bytes:
+    """Return the bytes of its record."""
     return format_json(write_record(upload)).encode()
+
+
+def _check_not_ended(upload: Upload, deposit_id: bytes) -> None:
+    if upload.ended is not None:
+        raise _ended(deposit_id)
+
+
+def _ended(deposit_id: bytes) -> Refused:
+    return Refused(
+        f"the upload {deposit_id.hex()} was given up: the locks of its segments had ended",
+        "Begin another one, under a new id.",
+        code="upload_ended",
+    )
+
+
+def _missing(each: Segment) -> Refused:
+    return Refused(f"item {each.item}, segment {each.segment} is not stored here", "Upload it.", code="segment_missing")
 
 
 def _box_id(deposit_id: bytes, ct_hash: bytes, hash: bytes) -> str:
