@@ -14,6 +14,7 @@ from app.panels.admission import barred_now
 from app.panels.header import NO_EPOCH, Kind, make_header, roster_hash
 from app.rules.act import person_of, refuse
 from app.rules.aggregates import Panel, PendingAct, Proposal
+from app.rules.ceremonies import with_revocations
 from app.rules.view import WholeView
 from app.statements.kinds import Approval, PanelClose, PanelOpen, PanelPropose, PanelRoster
 from app.statements.statement import Signer, Statement, parse_statement
@@ -92,7 +93,7 @@ async def open_session(client: Client, panel_id: bytes) -> Opened:
         n=len(proposal.judges),
         nonce=client.rng(32),
         prev_epoch_id=proposal.prev_epoch_id,
-        barred=barred_now(panel.state, proposal.prev_epoch_id) if reshare else (),
+        barred=barred_now(with_revocations(state.view, panel), proposal.prev_epoch_id) if reshare else (),
         cards=_cards(proposal),
     )
     # The lineage again, with this header as its next link: what every judge's client will check.

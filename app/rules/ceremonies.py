@@ -11,9 +11,9 @@ from dataclasses import replace
 from app.panels import admission
 from app.panels.card import verify_card
 from app.panels.header import roster_hash
-from app.panels.states import SessionState
+from app.panels.states import PanelState, SessionState
 from app.rules.act import Act, person_of, refuse
-from app.rules.aggregates import Aggregate, CardGiven, Epoch, Panel, Proposal, Session
+from app.rules.aggregates import Aggregate, CardGiven, Epoch, Panel, Person, Proposal, Session
 from app.rules.members import pending
 from app.rules.view import View
 from app.statements.kinds import (
@@ -133,7 +133,7 @@ def open_session(act: Act[PanelOpen]) -> Iterator[Aggregate]:
     panel = act.view.find(Panel, panel_id.hex())
     if panel is None:
         raise refuse("unknown_panel", f"there is no panel {panel_id.hex()}", "Propose it first.")
-    moved = admission.open_session(panel.state, act.claims.header)
+    moved = admission.open_session(with_revocations(act.view, panel), act.claims.header)
     session_id = moved.session.session.session
     yield replace(panel, state=moved.panel, live=session_id)
     yield Session(
@@ -143,6 +143,23 @@ def open_session(act: Act[PanelOpen]) -> Iterator[Aggregate]:
         dealers=_dealers(act.view, panel, moved.session),
         state=moved.session,
     )
+
+
+def with_revocations(view: View, panel: Panel) -> PanelState:
+    """The panel's state with every holder of its current epoch recorded as revoked who is no active member now.
+
+    The revocation of a judge, with the authority's m approvals, is the statement that bars him from dealing in
+    sessions opened later (SPEC 7 and 8.1); what was recorded stays.
+    """
+    epoch = view.find(Epoch, panel.epoch_id.hex()) if panel.epoch_id is not None else None
+    state = panel.state
+    if epoch is None or panel.epoch_id is None:
+        return state
+    for index, judge in enumerate(epoch.judges, 1):
+        person = view.find(Person, judge)
+        if person is None or not person.active:
+            state = admission.revoke(state, panel.epoch_id, index)
+    return state
 
 
 def _dealers(view: View, panel: Panel, state: SessionState) -> tuple[str, ...]:
@@ -210,7 +227,9 @@ def blame(act: Act[PanelBlame]) -> Iterator[Aggregate]:
     _is_at(act, session.judges, int.from_bytes(message[2:4], "big"))
     after = admission.blame(panel.state, session.state, message)
     yield replace(session, state=after.session)
-    yield replace(panel, state=after.panel, live=None)
+    # A second blame may come when the next session is open already, and must not hide that one.
+    live = None if panel.live == bytes.fromhex(session.id) else panel.live
+    yield replace(panel, state=after.panel, live=live)
 
 
 def close(act: Act[PanelClose]) -> Iterator[Aggregate]:

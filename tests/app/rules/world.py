@@ -16,6 +16,7 @@ from app.panels.making.contribution import contribute
 from app.panels.making.deal import make_deal
 from app.panels.making.request import make_request
 from app.panels.request import begin_release
+from app.panels.session import Session as PanelSession
 from app.panels.session import verify_session
 from app.rules.act import Circumstances, SeenFacts
 from app.rules.decide import Admitted, Law, Refusal, decide
@@ -202,7 +203,7 @@ PANEL_ID = fresh("panel", 32)
 
 @dataclass
 class Ceremony:
-    """A key ceremony by its steps, with each judge's secrets."""
+    """One attempt at an epoch, by its steps, with each judge's secrets: the first epoch, or a reshare of `previous`."""
 
     world: World
     judges: tuple[str, ...]
@@ -211,12 +212,42 @@ class Ceremony:
     proposal: Statement | None = None
     cards: list[Statement] = field(default_factory=list)
     header: bytes = b""
+    previous: "Ceremony | None" = None
+    name: str = ""
+    """Tells attempts at one epoch apart, each with cards of its own."""
+    sitting: str = ""
+    """Tells sessions on the same roster apart."""
+    barred: tuple[int, ...] = ()
+    dealers: tuple[str, ...] = ()
+    """Who deals: all judges, or in a reshare the first k of the old ones, unless others are named."""
+    made: dict[Any, ClosedDeals] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.dealers:
+            self.dealers = self.judges if self.previous is None else self.previous.judges[: self.previous.k]
+
+    @property
+    def epoch(self) -> int:
+        return 1 if self.previous is None else self.previous.epoch + 1
+
+    @property
+    def prev_epoch_id(self) -> bytes:
+        return bytes(32) if self.previous is None else self.previous.closed().record.epoch_id
+
+    @property
+    def holders(self) -> tuple[str, ...]:
+        """Those who may deal, in index order."""
+        return self.judges if self.previous is None else self.previous.judges
+
+    @property
+    def mark(self) -> str:
+        return self.panel_id.hex() if self.epoch == 1 and not self.name else f"{self.epoch} {self.name}"
 
     def propose(self) -> None:
         claims = PanelPropose(
             panel_id=self.panel_id,
-            epoch=1,
-            prev_epoch_id=bytes(32),
+            epoch=self.epoch,
+            prev_epoch_id=self.prev_epoch_id,
             k=self.k,
             judges=tuple(self.world.id(judge) for judge in self.judges),
         )
@@ -226,11 +257,15 @@ class Ceremony:
         return seed(f"host {judge} {self.panel_id.hex()}")
 
     def he(self, judge: str) -> bytes:
-        return scalar_of(f"he {judge} {self.panel_id.hex()}")
+        return scalar_of(f"he {judge} {self.mark}")
 
     def card(self, judge: str) -> PanelCard:
         card = make_card(
-            panel_id=self.panel_id, epoch=1, host_seed=self.host(judge), he=self.he(judge), rnd=fresh(judge, 32)
+            panel_id=self.panel_id,
+            epoch=self.epoch,
+            host_seed=self.host(judge),
+            he=self.he(judge),
+            rnd=fresh(judge, 32),
         )
         return PanelCard(card=card)
 
@@ -246,54 +281,63 @@ class Ceremony:
             propose=self.proposal.digest,
             cards=tuple(card.digest for card in self.cards),
             panel_id=self.panel_id,
-            epoch=1,
-            prev_epoch_id=bytes(32),
+            epoch=self.epoch,
+            prev_epoch_id=self.prev_epoch_id,
             roster_hash=roster_hash(
                 panel_id=self.panel_id,
-                epoch=1,
+                epoch=self.epoch,
                 k=self.k,
                 n=len(self.judges),
-                prev_epoch_id=bytes(32),
+                prev_epoch_id=self.prev_epoch_id,
                 cards=self.raw_cards(),
             ),
         )
 
     def open(self) -> PanelOpen:
         self.header = make_header(
-            kind=Kind.KEY_GENERATION,
+            kind=Kind.KEY_GENERATION if self.previous is None else Kind.RESHARE,
             panel_id=self.panel_id,
-            epoch=1,
+            epoch=self.epoch,
             k=self.k,
             n=len(self.judges),
-            nonce=fresh("nonce", 32),
-            prev_epoch_id=bytes(32),
-            barred=(),
+            nonce=fresh(f"nonce{self.sitting}{self.mark if self.epoch > 1 or self.name else ''}", 32),
+            prev_epoch_id=self.prev_epoch_id,
+            barred=self.barred,
             cards=self.raw_cards(),
         )
         return PanelOpen(header=self.header)
 
-    def deal(self, judge: str) -> PanelDeal:
-        session = verify_session(self.header)
+    def session(self) -> PanelSession:
+        if self.previous is None:
+            return verify_session(self.header)
+        return verify_session(self.header, self.previous.closed().record.encoded, self.previous.header)
+
+    def deal(self, judge: str, session: PanelSession | None = None) -> PanelDeal:
         deal = make_deal(
-            session,
-            dealer=self.judges.index(judge) + 1,
+            self.session() if session is None else session,
+            dealer=self.holders.index(judge) + 1,
             host_seed=self.host(judge),
-            secret=self.he(judge),
-            seed=fresh(f"deal {judge}", 32),
+            secret=self.he(judge) if self.previous is None else self.previous.share(judge),
+            seed=fresh(f"deal {judge}{self.mark if self.epoch > 1 or self.name else ''}", 32),
         )
         return PanelDeal(deal=deal)
 
     def closed(self) -> ClosedDeals:
-        session = verify_session(self.header)
-        return close_deals(session, [self.deal(judge).deal for judge in self.judges])
+        key = (self.header, self.dealers)
+        if key not in self.made:
+            session, order = self.session(), sorted(self.dealers, key=self.holders.index)
+            self.made[key] = close_deals(session, [self.deal(judge, session).deal for judge in order])
+        return self.made[key]
 
     def ack(self, judge: str) -> PanelAck:
+        dealt = self.holders.index(judge) + 1 if judge in self.dealers else None
+        own = self.closed().deal_of(dealt) if dealt is not None else None
         made = make_ack(
             self.closed(),
             judge=self.judges.index(judge) + 1,
             he=self.he(judge),
             host_seed=self.host(judge),
-            own_deal_hash=deal_hash(self.deal(judge).deal),
+            own_deal_hash=deal_hash(own.encoded) if own is not None else None,
             acked=(),
         )
         return PanelAck(ack=made)
@@ -301,13 +345,17 @@ class Ceremony:
     def share(self, judge: str) -> bytes:
         return receive(self.closed(), judge=self.judges.index(judge) + 1, he=self.he(judge))
 
-    def run(self) -> None:
-        """The whole ceremony."""
+    def until_open(self) -> None:
+        """Proposal, cards, roster, approvals, session."""
         self.propose()
         self.give_cards()
         self.world.approve(self.world.do("registrar", self.roster()))
         self.world.do("registrar", self.open())
-        for judge in self.judges:
+
+    def run(self) -> None:
+        """The whole ceremony."""
+        self.until_open()
+        for judge in self.dealers:
             self.world.do(judge, self.deal(judge))
         for judge in self.judges:
             self.world.do(judge, self.ack(judge))
@@ -385,7 +433,7 @@ class Release:
             assert self.order is not None
             order = self.order.digest
         return make_request(
-            epoch_id=capsule.epoch_id,
+            epoch_id=self.ceremony.closed().record.epoch_id,
             ct_hash=capsule.ct_hash,
             order_hash=order,
             requester_seed=seed(name),
