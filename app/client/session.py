@@ -424,8 +424,8 @@ class Client:
         except ServiceRefused as error:
             if error.status not in (401, 403, 404, 409):
                 raise
-            # Not enrolled, or not any more: the public part is all there is to see.
-            return _nothing(self.trust.genesis)
+            # Not enrolled, or not any more. What was proven before stays: no service can make a client forget.
+            return private
         found = {each.index: each.statement for each in private.entries}
         joined = False
         for case_id in me.cases:

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from app.client.home import Home
-from app.client.session import Client
+from app.client.session import Client, State
 from app.errors import AppError, CannotTell, Mismatch, Refused, Unreachable
 from app.rules.aggregates import Case, Person
 from app.rules.replay import Entry
-from app.statements.kinds import Approval, Authority, CaseOpen, MemberEnrol
+from app.statements.kinds import Approval, Authority, CaseOpen, MemberEnrol, MemberRevoke
 from app.statements.statement import leaf_of, parse_statement
 from ledger.cosignature import Ed25519Cosigner
 from tests.app.client.world_service import WorldService, checkpoint_of, keys_of, proof_of, trust_of
@@ -68,6 +68,31 @@ async def test_a_genesis_with_another_authority_than_the_trust_file_is_not_belie
             assert await refused(client.sync, CannotTell) == "trust_contradicts"
             assert await refused(client.sync, CannotTell) == "trust_contradicts"
             assert client.state is None
+
+
+async def test_a_service_cannot_make_a_client_forget_what_it_proved(tmp_path: Path) -> None:
+    """It shows a revocation, then denies to know the member, then shows the case without the revocation."""
+    world, case_id = with_case()
+    member = world.id("lawyer2")
+    world.do("registrar", MemberRevoke(member=member, role="party"))
+    service = WorldService(world)
+
+    def revoked(state: State) -> bool:
+        found = state.view.find(Person, member)
+        assert found is not None
+        return not found.active
+
+    async with connected(service, tmp_path, "lawyer1") as client:
+        assert revoked(await client.sync())
+    service.lies["/v1/me"] = 403
+    world.open_case("meanwhile")
+    async with connected(service, tmp_path, "lawyer1") as client:
+        assert revoked(await client.sync())
+    del service.lies["/v1/me"]
+    service.lies[f"/v1/cases/{case_id.hex()}/statements"] = b'{"statements":[],"more":false}'
+    world.open_case("later")
+    async with connected(service, tmp_path, "lawyer1") as client:
+        assert revoked(await client.sync())
 
 
 async def test_an_outsider_sees_the_public_part_alone(tmp_path: Path) -> None:

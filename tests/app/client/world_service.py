@@ -17,7 +17,7 @@ from app.rules.aggregates import Case, Person
 from app.rules.decide import Refusal
 from app.rules.replay import Entry
 from app.sealing.hybrid import PqIdentity
-from app.statements.kinds import MemberEnrol
+from app.statements.kinds import MemberEnrol, MemberRevoke
 from app.statements.statement import Statement, digest_of, parse_leaf, parse_statement
 from app.statements.trust import Trust, format_trust, parse_trust
 from ledger.checkpoint import Checkpoint, sign_checkpoint
@@ -160,8 +160,10 @@ class WorldService:
         found = []
         for each in self.shown:
             claims: Any = parse_statement(each.statement).claims
-            if getattr(claims, "case_id", b"").hex() == case.id or (
-                isinstance(claims, MemberEnrol) and self.world.id(claims.name) in case.parties
+            if (
+                getattr(claims, "case_id", b"").hex() == case.id
+                or (isinstance(claims, MemberEnrol) and self.world.id(claims.name) in case.parties)
+                or (isinstance(claims, MemberRevoke) and claims.member in case.parties)
             ):
                 found.append(each)
         return found
