@@ -154,6 +154,9 @@ def test_an_outsider_verifies_offline_and_a_foreign_file_does_not_match(run: Run
     assert bad.returncode == 1
     assert "other.txt" in bad.stdout
     assert muniment("verify", run.folder / "back-dated.proof.json", "--trust", trust).returncode == 1
+    assert "back-dated.proof.json" in run.story.split("Go on with")[0].rpartition("summary.json")[2], (
+        "told where it lies"
+    )
 
 
 def test_the_audit_of_what_is_stored_is_clean(run: Run) -> None:

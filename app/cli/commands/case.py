@@ -14,34 +14,56 @@ if TYPE_CHECKING:
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = commands.add_parser("case", help="open, assign, add parties to, list and show cases")
+    parser = commands.add_parser(
+        "case",
+        help="open, assign, add parties to, list and show cases",
+        description="Open, assign, add parties to, list and show cases.",
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
-    opened = actions.add_parser("open", help="open a case (registrar or clerk)")
+    opened = actions.add_parser(
+        "open", help="open a case (registrar or clerk)", description="Open a case (registrar or clerk)."
+    )
     add_note(opened, "--title", "title and docket number")
     add_json(opened)
     opened.set_defaults(run=lambda args: asyncio.run(run_open(args)))
 
-    assign = actions.add_parser("assign", help="give the case a panel and a presiding judge (registrar or clerk)")
-    assign.add_argument("case", metavar="CASE", type=id_of)
-    assign.add_argument("--panel", type=digest_of, required=True)
+    assign = actions.add_parser(
+        "assign",
+        help="give the case a panel and a presiding judge (registrar or clerk)",
+        description="Give the case a panel and a presiding judge (registrar or clerk).",
+    )
+    assign.add_argument("case", metavar="CASE", type=id_of, help="the case's id")
+    assign.add_argument(
+        "--panel",
+        metavar="PANEL",
+        type=digest_of,
+        required=True,
+        help="the panel's id, as `muniment panel show` lists it",
+    )
     assign.add_argument("--presiding", metavar="JUDGE", required=True, help="his id or name")
     add_json(assign)
     assign.set_defaults(run=lambda args: asyncio.run(run_assign(args)))
 
-    party = actions.add_parser("party", help="add a depositor or party to the case (registrar or clerk)")
-    party.add_argument("case", metavar="CASE", type=id_of)
+    party = actions.add_parser(
+        "party",
+        help="add a depositor or party to the case (registrar or clerk)",
+        description="Add a depositor or party to the case (registrar or clerk).",
+    )
+    party.add_argument("case", metavar="CASE", type=id_of, help="the case's id")
     party.add_argument("member", metavar="MEMBER", help="his id, or his name if you can see him")
     party.add_argument("--notes", metavar="CARD", help="his identity.json, so that the title can be sealed to him")
     add_json(party)
     party.set_defaults(run=lambda args: asyncio.run(run_party(args)))
 
-    listed = actions.add_parser("list", help="list the cases that concern you")
+    listed = actions.add_parser(
+        "list", help="list the cases that concern you", description="List the cases that concern you."
+    )
     add_json(listed)
     listed.set_defaults(run=lambda args: asyncio.run(run_list(args)))
 
-    shown = actions.add_parser("show", help="show a case")
-    shown.add_argument("case", metavar="CASE", type=id_of)
+    shown = actions.add_parser("show", help="show a case", description="Show a case.")
+    shown.add_argument("case", metavar="CASE", type=id_of, help="the case's id")
     add_json(shown)
     shown.set_defaults(run=lambda args: asyncio.run(run_show(args)))
 

@@ -24,14 +24,17 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Seal files on this machine and deposit them in a case. All files of one deposit open together. "
         "The key is destroyed once the registry has accepted; what the files are can be disclosed later, one by one.",
     )
-    parser.add_argument("files", metavar="FILE", type=Path, nargs="*")
-    parser.add_argument("--case", type=id_of)
+    parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="what to deposit: 1 to 4,096 files")
+    parser.add_argument(
+        "--case", metavar="CASE", type=id_of, help="the id of the case, as `muniment case list` shows it"
+    )
     text = "hidden, can be disclosed; a text file"
     parser.add_argument("--description", metavar="FILE", type=Path, help=f"what this is; {text}")
     parser.add_argument("--origin", metavar="FILE", type=Path, help=f"where it comes from; {text}")
     add_note(parser)
     parser.add_argument(
         "--panel",
+        metavar="PANEL",
         type=digest_of,
         action="append",
         default=[],

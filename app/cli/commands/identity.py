@@ -13,23 +13,35 @@ _SERVICE = "where the registry's service is; once for each replica"
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = commands.add_parser("identity", help="make and show your keys; set what you trust")
+    parser = commands.add_parser(
+        "identity",
+        help="make and show your keys; set what you trust",
+        description="Make and show your keys; set what you trust.",
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
-    new = actions.add_parser("new", help="make fresh keys under a passphrase")
+    new = actions.add_parser(
+        "new", help="make fresh keys under a passphrase", description="Make fresh keys under a passphrase."
+    )
     new.add_argument("--name", required=True, help="your name or office, as others will read it")
     new.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
     new.add_argument("--service", metavar="URL", action="append", help=_SERVICE)
     add_json(new)
     new.set_defaults(run=run_new)
 
-    given = actions.add_parser("set", help="set the trust file or the service's address")
+    given = actions.add_parser(
+        "set",
+        help="set the trust file or the service's address",
+        description="Set the trust file or the service's address.",
+    )
     given.add_argument("--trust", type=Path, help="the registry's trust file, from the court's gazette")
     given.add_argument("--service", metavar="URL", action="append", help=_SERVICE)
     add_json(given)
     given.set_defaults(run=run_set)
 
-    shown = actions.add_parser("show", help="show your card and what you trust")
+    shown = actions.add_parser(
+        "show", help="show your card and what you trust", description="Show your card and what you trust."
+    )
     add_json(shown)
     shown.set_defaults(run=run_show)
 

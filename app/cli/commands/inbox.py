@@ -23,7 +23,11 @@ _WORDS = {
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = commands.add_parser("inbox", help="what waits for you, and how far your requests are")
+    parser = commands.add_parser(
+        "inbox",
+        help="what waits for you, and how far your requests are",
+        description="What waits for you, and how far your requests are.",
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 

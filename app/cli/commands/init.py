@@ -20,7 +20,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "--dir DIR/registry) and post its genesis (muniment init DIR --post). Publish trust.json where everybody can "
         "read it and nobody can change it.",
     )
-    parser.add_argument("dir", metavar="DIR", type=Path)
+    parser.add_argument("dir", metavar="DIR", type=Path, help="the registry's new folder")
     parser.add_argument(
         "--origin", help="the ledger's name for ever: a URL without schema, such as court.example/evidence"
     )

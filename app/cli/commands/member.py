@@ -19,32 +19,52 @@ ACT_VALID_SECONDS = 30 * 86_400
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
-    parser = commands.add_parser("member", help="enrol, approve, revoke and list members")
+    parser = commands.add_parser(
+        "member", help="enrol, approve, revoke and list members", description="Enrol, approve, revoke and list members."
+    )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
-    enrol = actions.add_parser("enrol", help="enrol a person by his card (registrar)")
+    enrol = actions.add_parser(
+        "enrol", help="enrol a person by his card (registrar)", description="Enrol a person by his card (registrar)."
+    )
     enrol.add_argument("card", metavar="CARD", type=Path, help="his identity.json")
-    enrol.add_argument("--role", choices=ROLES, required=True)
+    enrol.add_argument(
+        "--role", choices=ROLES, required=True, help="what he is to be; offices need the authority's approval"
+    )
     add_json(enrol)
     enrol.set_defaults(run=lambda args: asyncio.run(run_enrol(args)))
 
-    approve = actions.add_parser("approve", help="approve an act with a key of the authority")
-    approve.add_argument("act", metavar="ACT", type=digest_of)
+    approve = actions.add_parser(
+        "approve",
+        help="approve an act with a key of the authority",
+        description="Approve an act with a key of the authority.",
+    )
+    approve.add_argument(
+        "act", metavar="ACT", type=digest_of, help="the act's digest, as `muniment member waiting` lists it"
+    )
     approve.add_argument("--key", type=Path, help="the authority's key file (default: the key of your own identity)")
     approve.add_argument("--yes", action="store_true", help="do not ask whether this is to be approved")
     add_json(approve)
     approve.set_defaults(run=lambda args: asyncio.run(run_approve(args)))
 
-    revoke = actions.add_parser("revoke", help="revoke a member (registrar)")
+    revoke = actions.add_parser(
+        "revoke", help="revoke a member (registrar)", description="Revoke a member (registrar)."
+    )
     revoke.add_argument("member", metavar="MEMBER", help="his id or name")
     add_json(revoke)
     revoke.set_defaults(run=lambda args: asyncio.run(run_revoke(args)))
 
-    waiting = actions.add_parser("waiting", help="list the acts that wait for the authority's approval")
+    waiting = actions.add_parser(
+        "waiting",
+        help="list the acts that wait for the authority's approval",
+        description="List the acts that wait for the authority's approval.",
+    )
     add_json(waiting)
     waiting.set_defaults(run=lambda args: asyncio.run(run_waiting(args)))
 
-    listed = actions.add_parser("list", help="list the members that you can see")
+    listed = actions.add_parser(
+        "list", help="list the members that you can see", description="List the members that you can see."
+    )
     add_json(listed)
     listed.set_defaults(run=lambda args: asyncio.run(run_list(args)))
 

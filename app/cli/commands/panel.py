@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command and its acts."""
-    parser = commands.add_parser("panel", help="propose a panel, open its ceremony, see how far it is")
+    parser = commands.add_parser(
+        "panel",
+        help="propose a panel, open its ceremony, see how far it is",
+        description="Propose a panel, open its ceremony, see how far it is.",
+    )
     acts = parser.add_subparsers(metavar="ACT", dest="panel_act", required=True)
     proposing = acts.add_parser(
         "propose", help="name the judges of a panel", description="Name the judges of a panel, in index order."
@@ -31,7 +35,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         act = acts.add_parser(name, help=help_text, description=help_text[0].upper() + help_text[1:] + ".")
         act.add_argument("panel", type=digest_of, metavar="PANEL", help="the panel's id")
         _finish(act, run)
-    showing = acts.add_parser("show", help="how far panels are, and who has not come")
+    showing = acts.add_parser(
+        "show", help="how far panels are, and who has not come", description="How far panels are, and who has not come."
+    )
     showing.add_argument("panel", type=digest_of, metavar="PANEL", nargs="?", help="this one only")
     _finish(showing, _show)
 

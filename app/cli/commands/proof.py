@@ -17,12 +17,12 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Write a proof file of a deposit. It shows who deposited and when, and of the files only what you "
         "disclose: name, type, size, sha256 (of every item), description, origin.",
     )
-    parser.add_argument("deposit", metavar="DEPOSIT", type=id_of)
+    parser.add_argument("deposit", metavar="DEPOSIT", type=id_of, help="the deposit's id")
     parser.add_argument(
         "--disclose", metavar="NAMES", default="", help="such as name,size,type,sha256; none by default"
     )
     parser.add_argument("--item", type=int, action="append", default=[], help="disclose of these items only")
-    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True)
+    parser.add_argument("-o", "--output", metavar="FILE", type=Path, required=True, help="the proof file to write")
     parser.add_argument("--trust", type=Path, help="make it for the holders of this trust file (default: your own)")
     add_json(parser)
     parser.set_defaults(run=lambda args: asyncio.run(run(args)))

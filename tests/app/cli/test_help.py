@@ -1,0 +1,35 @@
+"""Every command, act and argument says what it is."""
+
+import argparse
+from collections.abc import Iterator
+
+from app.cli.main import COMMANDS, make_parser
+
+
+def silent(parser: argparse.ArgumentParser) -> Iterator[str]:
+    """Yield what has no help text, below a parser."""
+    if not parser.description:
+        yield f"{parser.prog}: no description"
+    for action in parser._actions:
+        if isinstance(action, argparse._SubParsersAction):
+            helped = {each.dest for each in action._choices_actions if each.help}
+            for name, child in action.choices.items():
+                if name not in helped:
+                    yield f"{child.prog}: not in the list of its parser"
+                yield from silent(child)
+        elif not action.help:
+            yield f"{parser.prog} {action.option_strings or action.dest}"
+
+
+def test_no_command_and_no_argument_is_without_help() -> None:
+    parser = make_parser()
+    assert list(silent(parser)) == []
+    assert all(f"  {name} " in parser.format_help() for name in COMMANDS)
+
+
+def test_the_check_itself_sees_what_is_missing() -> None:
+    parser = argparse.ArgumentParser(prog="p", description="d")
+    child = parser.add_subparsers().add_parser("c", help="h")
+    child.add_argument("file")
+    child.add_argument("--yes", help="said")
+    assert list(silent(parser)) == ["p c: no description", "p c file"]
