@@ -84,6 +84,7 @@ class Publisher:
         self._published: Published | None = None
         self._published_round: _Round | None = None
         self._resting: set[str] = set()
+        self._kept: str | None = None
         self._new_target = asyncio.Condition()
         self._new_publication = asyncio.Condition()
         self._tasks: list[asyncio.Task[None]] = []
@@ -94,8 +95,13 @@ class Publisher:
         assert self._published is not None, "the publisher was not started"  # noqa: S101 - a mistake in the wiring
         return self._published
 
-    async def start(self) -> None:
-        """Publish the newest checkpoint, with what the witnesses give within the time-out, and go on."""
+    async def start(self, kept: str | None = None) -> None:
+        """Publish the newest checkpoint, with what the witnesses give within the time-out, and go on.
+
+        `kept` is what was published last, if it is known: where the log stands at the same tree, its cosignatures count
+        from the beginning, even when no witness answers now. Raises Malformed, BadSignature for one that is not true.
+        """
+        self._kept = kept
         for feed in self._feeds:
             self._tasks.append(asyncio.create_task(self._follow(feed), name=f"feed of {feed.url}"))
         began = asyncio.get_running_loop().time()
@@ -133,6 +139,7 @@ class Publisher:
     async def _publish_newest(self) -> None:
         signed = self._source.checkpoint
         current = _Round(signed, Checkpoint.parse_body(Note.parse(signed).text))
+        current.lines.extend(self._kept_lines(current))
         async with self._new_target:
             self._round = current
             self._new_target.notify_all()
@@ -144,6 +151,15 @@ class Publisher:
         except TimeoutError:
             self._resting |= {feed.url for feed in self._feeds} - current.answered
         await self._publish(current)
+
+    def _kept_lines(self, current: _Round) -> tuple[SignatureLine, ...]:
+        """The lines of witnesses that the policy names, on what was published before for exactly this tree."""
+        kept, self._kept = self._kept, None
+        if kept is None or Note.parse(kept).text != current.checkpoint.body:
+            return ()
+        self._policy.verify(kept)
+        known = [witness.key for witness in self._policy.witnesses]
+        return tuple(line for line in Note.parse(kept).signatures if any(line.names(key) for key in known))
 
     async def _publish(self, current: _Round) -> None:
         async with self._new_publication:

@@ -14,7 +14,7 @@ from pathlib import Path
 from app.errors import BadInput
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.errors import LedgerError
-from ledger.note import MAX_NOTE_BYTES, VerifierKey
+from ledger.note import MAX_NOTE_BYTES, Note, VerifierKey
 
 log = logging.getLogger("muniment.published")
 
@@ -25,7 +25,7 @@ class PublishedFile:
     def __init__(self, path: Path, key: VerifierKey) -> None:
         """`key` is the log's, under its origin."""
         self.path, self._key = path, key
-        self._kept = -1
+        self._kept = (-1, 0)
 
     def read(self) -> str | None:
         """Return the checkpoint that was kept, signed by this log; None where no file is. Raises BadInput."""
@@ -33,16 +33,22 @@ class PublishedFile:
         return None if found is None else found[0]
 
     def keep(self, text: str, size: int) -> bool:
-        """Have the file hold this checkpoint, or a larger one; return whether it was written. Raises OSError."""
-        if size <= self._kept:
+        """Have the file hold this checkpoint, or a larger or better signed one; return whether it was written.
+
+        Raises OSError.
+        """
+        offered = (size, len(Note.parse(text).signatures))
+        if offered <= self._kept:
             return False
         try:
             found = self._read()
         except BadInput:
             found = None  # damaged since the start: what is published now takes its place
-        if found is not None and found[1].size >= size:
-            self._kept = found[1].size
-            return False
+        if found is not None:
+            there = (found[1].size, len(Note.parse(found[0]).signatures))
+            if there >= offered:
+                self._kept = there
+                return False
         aside = self.path.with_name(f".{self.path.name}.{secrets.token_hex(8)}")
         descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
         try:
@@ -59,7 +65,7 @@ class PublishedFile:
             os.fsync(folder)
         finally:
             os.close(folder)
-        self._kept = size
+        self._kept = offered
         return True
 
     def _read(self) -> tuple[str, Checkpoint] | None:

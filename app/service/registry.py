@@ -164,13 +164,13 @@ class Registry:
         """
         await self._check_foundation()
         await self.projections.load()
-        await self._start_sequencer()
+        kept = await self._start_sequencer()
         try:
             await self.projections.catch_up(self.sequencer.size)
             founded = await self.projections.ask(lambda view: view.find(Founded, "it"))
             if founded is None and self.sequencer.size:
                 raise DamagedProjection("the registry that the genesis founded is not in the projections", REBUILD)
-            await self.publication.start()
+            await self.publication.start(kept)
             try:
                 await self._keep_published()
             except OSError as error:
@@ -282,7 +282,7 @@ class Registry:
             # The service goes on: the file is a second line, and what it held is true as long as it stands.
             log.error("%s cannot be written: %s", self.terms.published, error.strerror)  # noqa: TRY400
 
-    async def _start_sequencer(self) -> None:
+    async def _start_sequencer(self) -> str | None:
         kept = None if self._published is None else self._published.read()
         try:
             await self.sequencer.start(published=kept)
@@ -294,6 +294,7 @@ class Registry:
                 "entries would be a fork, and every client that saw them will say so.",
                 code="store_lost_entries",
             ) from error
+        return kept
 
     async def _check_foundation(self) -> None:
         """Raise BadInput where origin, genesis or a key of the settings is not what founded the ledger that stands."""

@@ -38,8 +38,8 @@ class Publication(Protocol):
         """What is published, as soon as its size is at least `size`. Raises Stopped, Unreachable."""
         ...
 
-    async def start(self) -> None:
-        """Begin, after the sequencer did."""
+    async def start(self, kept: str | None = None) -> None:
+        """Begin, after the sequencer did; `kept` is what was published last, if it is known."""
         ...
 
     async def close(self) -> None:
@@ -64,7 +64,7 @@ class AtOnce:
             await self._source.wait_for(size)
         return self.published
 
-    async def start(self) -> None:
+    async def start(self, kept: str | None = None) -> None:
         """Nothing is to be done."""
 
     async def close(self) -> None:
@@ -106,13 +106,13 @@ class Witnessed:
                 code="unavailable",
             ) from error
 
-    async def start(self) -> None:
-        """Publish what is signed, with what the witnesses give in time, and go on."""
+    async def start(self, kept: str | None = None) -> None:
+        """Publish what is signed, with what the witnesses give in time or gave before, and go on."""
         # Neither cookies nor redirects: a witness is one URL.
         timeout = aiohttp.ClientTimeout(total=ANSWER_SECONDS)
         self._session = aiohttp.ClientSession(timeout=timeout, cookie_jar=aiohttp.DummyCookieJar())
         try:
-            await self._publisher.start()
+            await self._publisher.start(kept)
         except BaseException:
             await self.close()
             raise

@@ -185,6 +185,13 @@ def test_the_registry_is_served_again_to_the_same_people(run: Run) -> None:
             assert (fetched / name).read_bytes() == (run.folder / "fetched" / name).read_bytes()
 
 
+def test_what_was_published_is_served_even_without_the_witnesses(run: Run) -> None:
+    """Their cosignatures are kept: reading goes on; only what is new waits for them."""
+    with serving("serve", run.folder / "registry"):
+        inbox = muniment("inbox", "--json", person="judge-4", run=run)
+        assert inbox.returncode == 0, inbox.stderr
+
+
 @pytest.mark.foreign("age")
 def test_stock_age_opens_what_was_fetched(run: Run, tmp_path: Path) -> None:
     for index, original in enumerate(run.files, 1):

@@ -281,6 +281,39 @@ def test_it_closes_at_any_time_and_twice(runner: asyncio.Runner) -> None:
     runner.run(run())
 
 
+def test_what_was_cosigned_before_counts_after_a_restart_without_any_witness(runner: asyncio.Runner) -> None:
+    async def run() -> None:
+        async with Stage("all", 0.01, 0.02) as before:
+            kept = before.publisher.published.text
+        after = Stage("all", None, None)
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        await after.publisher.start(kept)
+        try:
+            assert loop.time() - began < 1, "nobody is waited for"
+            assert (after.publisher.published.quorum_met, after.signers()) == (True, {"w1", "w2"})
+            published, _ = await after.timed(7)
+            assert (published.size, published.quorum_met) == (7, False), "of another tree it says nothing"
+        finally:
+            await after.publisher.close()
+
+    runner.run(run())
+
+
+def test_a_kept_checkpoint_of_another_size_counts_for_nothing(runner: asyncio.Runner) -> None:
+    async def run() -> None:
+        async with Stage("all", 0.01, size=2) as before:
+            kept = before.publisher.published.text
+        after = Stage("all", None, size=3)
+        await after.publisher.start(kept)
+        try:
+            assert not after.publisher.published.quorum_met
+        finally:
+            await after.publisher.close()
+
+    runner.run(run())
+
+
 def test_keys_of_one_url_are_one_feed() -> None:
     log = GrowingLog()
     one, two = Remote(1, log), Remote(2, log)
