@@ -109,6 +109,20 @@ def check_extends(frontier: Frontier, batch: Batch) -> None:
         )
 
 
+def entry_in(data: bytes, index: int) -> bytes:
+    """Entry `index` of an encoded batch, without reading the others: for who proves it against a root anyway.
+
+    Raises Malformed when the bytes are no batch or do not reach so far.
+    """
+    start = int.from_bytes(data[_START_AT:_COUNT_AT], "big")
+    if not data.startswith(MAGIC) or not start <= index < start + int.from_bytes(data[_COUNT_AT:_ENTRIES_AT], "big"):
+        raise Malformed(f"the bytes are no batch that holds entry {index}")
+    at = _ENTRIES_AT
+    for _ in range(index - start):
+        at += 2 + (data[at] << 8 | data[at + 1]) if at + 2 <= len(data) else 2
+    return decode_entries(data, at, 1)[0][0]
+
+
 def how_many_fit(entries: Sequence[bytes]) -> int:
     """How many of `entries`, from the first, make one batch of at most MAX_BATCH_BYTES."""
     room = MAX_BATCH_BYTES - _FRAME_BYTES

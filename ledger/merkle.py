@@ -65,19 +65,21 @@ class Frontier:
 
     def extend(self, leaves: Iterable[bytes]) -> "Frontier":
         """The frontier with these leaf hashes (32 bytes each) appended in order."""
-        size, hashes = self.size, list(self.hashes)
-        for leaf in leaves:
+        nodes, hashes, rests = list(leaves), list(self.hashes), list[bytes]()
+        for leaf in nodes:
             if len(leaf) != HASH_BYTES:
                 raise Malformed(f"a leaf hash has {len(leaf)} bytes instead of {HASH_BYTES}")
-            hashes.append(leaf)
-            # Each trailing one of the old size is a complete subtree as large as the one that just came to be.
-            carry = size
-            while carry & 1:
-                right = hashes.pop()
-                hashes.append(node_hash(hashes.pop(), right))
-                carry >>= 1
-            size += 1
-        return Frontier(size=size, hashes=tuple(hashes))
+        size, carry = self.size + len(nodes), self.size
+        # Level by level: what is new there, with the old subtree of that level before it, makes pairs, and a rest.
+        while nodes:
+            if carry & 1:
+                nodes.insert(0, hashes.pop())
+            carry >>= 1
+            if len(nodes) & 1:
+                rests.append(nodes.pop())
+            pairs = iter(nodes)
+            nodes = [sha256(b"\x01" + left + right).digest() for left, right in zip(pairs, pairs, strict=True)]
+        return Frontier(size=size, hashes=(*hashes, *reversed(rests)))
 
     @property
     def root(self) -> bytes:

@@ -5,10 +5,11 @@ read; tiles are a shortcut, and a proof that they lead to is checked against the
 Sizes are the caller's: ask only for sizes that were signed.
 """
 
+from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterable
 
-from ledger.batch import Batch, check_extends
+from ledger.batch import Batch, check_extends, entry_in
 from ledger.errors import BadProof, DamagedLog, Malformed
 from ledger.merkle import (
     EMPTY_FRONTIER,
@@ -30,6 +31,7 @@ from ledger.tip import decode_stored, frontier_before
 
 _MASK = TILE_WIDTH - 1
 _ENTRY_OVERHEAD = 64  # bytes that a small bytes object costs beyond its content
+_BATCH_OVERHEAD = 512  # about what a batch costs beyond its entries and hashes
 
 
 class Tree:
@@ -39,6 +41,8 @@ class Tree:
         """The caches hold about `cached_batch_bytes` of entries and `cached_tiles` × 8 KiB of hashes."""
         self._store = store
         self._batches: OrderedDict[int, Batch] = OrderedDict()
+        self._starts: list[int] = []
+        """The keys of `_batches`, sorted; there it is the age that orders."""
         self._batches_room = cached_batch_bytes
         self._hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._cached_tiles = cached_tiles
@@ -82,10 +86,14 @@ class Tree:
         """The inclusion proof of entry `index` in the tree of `size`. Raises Malformed, DamagedLog."""
         nodes = await self._nodes(inclusion_ranges(index, size))
         path = inclusion_path(index, size, lambda level, place: nodes[level, place])
+        root = await self.root_at(size)
         try:
-            verify_inclusion(index, size, leaf_hash(await self.entry(index)), path, await self.root_at(size))
-        except BadProof as error:
-            raise _tiles_differ(size) from error
+            verify_inclusion(index, size, leaf_hash(await self._raw_entry(index)), path, root)
+        except (BadProof, Malformed):
+            try:
+                verify_inclusion(index, size, leaf_hash(await self.entry(index)), path, root)
+            except BadProof as error:
+                raise _tiles_differ(size) from error
         return path
 
     async def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]:
@@ -137,9 +145,9 @@ class Tree:
 
     async def _batch(self, index: int) -> Batch:
         """The batch that holds entry `index`, re-derived from the frontier before it."""
-        for cached in reversed(self._batches.values()):
-            if cached.start <= index < cached.end:
-                return cached
+        cached = self._cached(index)
+        if cached is not None:
+            return cached
         found = await self._store.covering(index) if index >= 0 else None
         if found is None or (batch := decode_stored(*found)).end <= index:
             raise Malformed(f"there is no entry {index} in the log", "Ask for an index below the log's size.")
@@ -147,18 +155,34 @@ class Tree:
         self._keep(batch)
         return batch
 
+    async def _raw_entry(self, index: int) -> bytes:
+        """An entry as it is stored. Its batch is not derived again: the caller has a proof."""
+        cached = self._cached(index)
+        if cached is not None:
+            return cached.entries[index - cached.start]
+        found = await self._store.covering(index)
+        return b"" if found is None else entry_in(found[1], index)
+
     async def _frontier_before(self, start: int) -> Frontier:
-        for batch in reversed(self._batches.values()):
-            if batch.end == start:
-                return batch.frontier
+        cached = self._cached(start - 1)
+        if cached is not None and cached.end == start:
+            return cached.frontier
         return await frontier_before(self._store, start)
+
+    def _cached(self, index: int) -> Batch | None:
+        """The cached batch that holds entry `index`."""
+        place = bisect_right(self._starts, index)
+        batch = self._batches[self._starts[place - 1]] if place else None
+        return batch if batch is not None and index < batch.end else None
 
     def _keep(self, batch: Batch) -> None:
         if batch.start not in self._batches:
             self._batches[batch.start] = batch
+            insort(self._starts, batch.start)
             self._batches_room -= _weight(batch)
         while self._batches_room < 0 and len(self._batches) > 1:
-            _, oldest = self._batches.popitem(last=False)
+            start, oldest = self._batches.popitem(last=False)
+            del self._starts[bisect_left(self._starts, start)]
             self._batches_room += _weight(oldest)
 
     async def _nodes(self, ranges: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
@@ -205,7 +229,8 @@ def _root_of(hashes: bytes) -> bytes:
 
 
 def _weight(batch: Batch) -> int:
-    return sum(len(entry) + _ENTRY_OVERHEAD for entry in batch.entries)
+    hashes = len(batch.frontier.hashes) * (HASH_BYTES + _ENTRY_OVERHEAD)  # most of a batch of one entry
+    return _BATCH_OVERHEAD + hashes + sum(len(entry) + _ENTRY_OVERHEAD for entry in batch.entries)
 
 
 def _tiles_differ(size: int) -> DamagedLog:

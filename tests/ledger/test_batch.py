@@ -1,5 +1,6 @@
 """The batch document byte for byte; what does not extend a tree is refused."""
 
+import contextlib
 import dataclasses
 
 import pytest
@@ -11,6 +12,7 @@ from ledger.batch import (
     Batch,
     batch_id,
     check_extends,
+    entry_in,
     how_many_fit,
     next_batch,
     parse_batch_id,
@@ -104,3 +106,17 @@ def test_ids_sort_as_sizes_do() -> None:
     for text in ("", "7", "0" * 19, "0" * 21, "9" * 20, "-" + "0" * 19, "٠" * 20):
         with pytest.raises(Malformed):
             parse_batch_id(text)
+
+
+@given(entries_lists, st.data())
+def test_one_entry_is_found_without_the_others(entries: list[bytes], data: st.DataObject) -> None:
+    batch = next_batch(TWO.frontier, entries)
+    encoded = batch.encode()
+    for place, entry in enumerate(entries):
+        assert entry_in(encoded, 2 + place) == entry
+    for index in (0, 1, batch.end, 2**63):
+        with pytest.raises(Malformed, match="no batch that holds"):
+            entry_in(encoded, index)
+    junk = data.draw(st.binary(max_size=100) | st.integers(0, len(encoded)).map(lambda end: encoded[:end]))
+    with contextlib.suppress(Malformed):
+        assert entry_in(junk, batch.end - 1) in junk

@@ -27,6 +27,22 @@ def filled(sizes: Sequence[int]) -> DictStore:
     return store
 
 
+class Counting(DictStore):
+    """Remembers what was read."""
+
+    def __init__(self, sizes: Sequence[int]) -> None:
+        super().__init__()
+        self.batches, self.reads = filled(sizes).batches, list[str]()
+
+    async def covering(self, index: int) -> tuple[int, bytes] | None:
+        self.reads.append(f"batch of {index}")
+        return await super().covering(index)
+
+    async def get_tile(self, path: str) -> bytes | None:
+        self.reads.append(path)
+        return await super().get_tile(path)
+
+
 def root(size: int) -> bytes:
     return root_of(leaf_hash(word(i)) for i in range(size))
 
@@ -92,6 +108,28 @@ async def test_readings_agree_with_the_whole_tree(sizes: list[int], stored: bool
         verify_consistency(size1, root_of(leaves[:size1]), size, root_of(leaves[:size]), path)
         assert await tree.entries(index, size) == tuple(word(i) for i in range(index, size))
         assert await tree.entry(index) == word(index)
+
+
+@given(st.lists(st.integers(min_value=0, max_value=399), min_size=1, max_size=60), st.integers(1, 60_000))
+@settings(deadline=None, max_examples=30)
+async def test_many_small_batches_in_a_cache_that_forgets(wanted: list[int], room: int) -> None:
+    tree = Tree(filled([1, 3, 1, 1, 2] * 50), cached_batch_bytes=room)
+    for index in wanted:
+        assert await tree.entry(index) == word(index)
+        assert await tree.entries(index, min(400, index + 5)) == tuple(map(word, range(index, min(400, index + 5))))
+        assert await tree.root_at(index) == root(index)
+        verify_inclusion(index, 400, leaf_hash(word(index)), await tree.inclusion(index, 400), root(400))
+
+
+async def test_a_proof_reads_one_batch_and_a_tile_for_each_level() -> None:
+    store = Counting([1000] * 70)
+    await Tree(store).write_tiles(70000)
+    tree = Tree(store)
+    await tree.inclusion(69_999, 70000)  # the right edge is derived once, and extended as the log grows
+    for index in (5, 33_333, 60_000, 66_000):
+        store.reads.clear()
+        await tree.inclusion(index, 70000)
+        assert len(store.reads) <= 3, store.reads
 
 
 async def test_what_is_not_there_is_refused() -> None:
