@@ -8,11 +8,14 @@ from app.rules.act import Circumstances
 from app.rules.aggregates import Aggregate, key_of
 from app.rules.decide import Admitted, Law, Refusal, decide
 from app.rules.view import NotLoaded, PartialView, View
+from app.statements.kinds import PanelAck, PanelCard, PanelDeal, PanelOpen
 from app.statements.statement import Statement
 
 T = TypeVar("T")
 Load = Callable[[str], Awaitable[Aggregate | None]]
 """Key → aggregate, or None where there is none."""
+_HEAVY = (PanelCard, PanelOpen, PanelDeal, PanelAck)
+"""Ceremonies of 31 judges: up to 73 ms for one decision, which would keep everybody else waiting. See decision 0092."""
 
 
 class Working:
@@ -24,13 +27,19 @@ class Working:
 
     async def decide(self, statement: Statement, circumstances: Circumstances) -> Admitted | Refusal:
         """Decide a statement; nothing is laid over yet. Raises what loading raises."""
-        return await self.ask(lambda view: self._law(view, statement, circumstances))
+        heavy = isinstance(statement.claims, _HEAVY)
+        return await self._answer(lambda view: self._law(view, statement, circumstances), in_thread=heavy)
 
     async def ask(self, question: Callable[[View], T]) -> T:
         """Answer a pure question about the state."""
+        return await self._answer(question, in_thread=False)
+
+    async def _answer(self, question: Callable[[View], T], *, in_thread: bool) -> T:
         while True:
             try:
-                return question(PartialView(self._loaded))
+                # Pure, and nothing else touches what is loaded meanwhile: it may run beside the event loop.
+                view = PartialView(self._loaded)
+                return await asyncio.to_thread(question, view) if in_thread else question(view)
             except NotLoaded as missing:
                 self._loaded[missing.key] = await self._load(missing.key)
 

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from app.service.registry import Registry
-from app.web.keys import REGISTRY
+from app.web.keys import MANIFEST_ROOM, REGISTRY, SEGMENT_ROOM
 from app.web.openapi import describe
 from app.web.problems import answer, problem_of
+from app.web.rooms import MANIFESTS, SEGMENTS, Room
 from app.web.routes import ROUTES
 
 log = logging.getLogger("muniment.access")
@@ -30,6 +31,7 @@ def make_application(registry: Registry) -> web.Application:
     """Return the application for a registry; it starts and closes the registry with itself."""
     application = web.Application(middlewares=[_guard], client_max_size=0)
     application[REGISTRY] = registry
+    application[SEGMENT_ROOM], application[MANIFEST_ROOM] = Room("segments", SEGMENTS), Room("manifests", MANIFESTS)
     for route in ROUTES:
         application.router.add_route(route.method, route.pattern, route.handler)
     application.router.add_route("GET", "/openapi.json", describe)

@@ -16,7 +16,7 @@ from app.service.places import Segment
 from app.service.uploads import MAX_PLACES, Given
 from app.statements.kinds import Digest, Id
 from app.web.answers import bytes_answer, json_answer
-from app.web.keys import REGISTRY
+from app.web.keys import MANIFEST_ROOM, REGISTRY, SEGMENT_ROOM
 from app.web.public import OCTETS
 from app.web.reading import path_bytes, path_number, pieces, read_body, read_json, reader
 from storage.errors import StorageError
@@ -96,15 +96,17 @@ async def put_segment(request: web.Request) -> web.Response:
             "Send exactly the segment.",
             code="digest_mismatch",
         )
-    new = await uploads.put_segment(place, pieces(request))
+    async with request.app[SEGMENT_ROOM].place():
+        new = await uploads.put_segment(place, pieces(request))
     return json_answer({"sha256": place.sha256.hex()}, status=201 if new else 200)
 
 
 async def put_manifest(request: web.Request) -> web.Response:
     """Store an upload's manifest."""
     person, deposit_id = await reader(request), path_bytes(request, "deposit_id", 16)
-    data = await read_body(request, MAX_MANIFEST_BYTES)
-    name = await request.app[REGISTRY].uploads.put_manifest(deposit_id, data, person)
+    async with request.app[MANIFEST_ROOM].place():
+        data = await read_body(request, MAX_MANIFEST_BYTES)
+        name = await request.app[REGISTRY].uploads.put_manifest(deposit_id, data, person)
     return json_answer({"manifest_hash": name.hex()})
 
 

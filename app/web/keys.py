@@ -3,5 +3,8 @@
 from aiohttp import web
 
 from app.service.registry import Registry
+from app.web.rooms import Room
 
 REGISTRY: web.AppKey[Registry] = web.AppKey("registry", Registry)
+SEGMENT_ROOM: web.AppKey[Room] = web.AppKey("segments", Room)
+MANIFEST_ROOM: web.AppKey[Room] = web.AppKey("manifests", Room)

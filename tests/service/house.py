@@ -9,6 +9,7 @@ from functools import cache
 from typing import Any
 
 import aiohttp
+from aiohttp import web
 from yarl import URL
 
 from app.canonical import b64u_encode, format_json
@@ -60,6 +61,7 @@ class House:
     url: str
     session: aiohttp.ClientSession
     clock: list[int]
+    application: web.Application
     pushed: int = 0
     tokens: dict[str, str] = field(default_factory=dict)
 
@@ -253,6 +255,7 @@ async def open_house(
                 url=f"http://{host}:{port}",
                 session=session,
                 clock=clock,
+                application=runner.app,
                 pushed=pushed,
             )
     finally:
