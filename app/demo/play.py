@@ -37,7 +37,9 @@ from storage.urls import parse_blob_place, parse_record_place
 ORDER = """\
 ORDER
 
-The sealed deposit of Lawyer 1 in this case shall be opened to Lawyer 2, for inspection before the hearing.
+The sealed deposit of Lawyer 1 in this case shall be opened to Lawyer 2, whose identity key is
+{key}
+for inspection before the hearing.
 
 Judge 1, presiding
 """
@@ -257,7 +259,8 @@ class Play:
 
     async def _release(self, cast: Cast, clients: Mapping[str, Client], accepted: Accepted) -> bytes:
         story, k = self.story, self.plan.threshold
-        paper = ORDER.encode()
+        # The judges compare the key on the paper with the one that the order on the ledger names.
+        paper = ORDER.format(key=cast["lawyer-2"].id).encode()
         (self.dir / "order.txt").write_bytes(paper)
         for judge in cast.judges:
             (cast[judge].home.path / "order.txt").write_bytes(paper)

@@ -15,8 +15,6 @@ from typing import Any
 
 import pytest
 
-from app.demo.play import ORDER
-
 MARK = b"UNMISTAKABLE-MARK-7c1f"
 NAMES = ("Zebrawood-inspection.txt", "Quicksilver-ledger.bin")
 WORDS = (
@@ -96,7 +94,7 @@ def test_nothing_of_the_evidence_is_anywhere_in_the_registry(run: Run) -> None:
     """Neither plaintext, names, digests nor words: in no file of the service, whatever the encoding."""
     secrets = {f"name {name}": name.encode() for name in NAMES} | {f"words {words}": words.encode() for words in WORDS}
     secrets["plaintext"] = MARK
-    secrets["the paper"] = ORDER.encode()[10:50]
+    secrets["the paper"] = (run.folder / "order.txt").read_bytes()[10:50]
     for path in run.files:
         secrets[f"digest of {path.name}"] = hashlib.sha256(path.read_bytes()).digest()
     patterns = {spelling: what for what, secret in secrets.items() for spelling in spellings(secret)}
