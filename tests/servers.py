@@ -1,131 +1,43 @@
-"""Servers of other projects, as processes of their own: an S3 server and one of MongoDB's wire protocol.
+"""The servers of `ops.cluster.servers` for tests.
 
-Both come from the package index with the `test` extra, so they stand beside the interpreter; only where somebody left
-the extra out do the tests skip (loudly), and in CI they fail.
+Only where somebody left the `test` extra out do the tests skip (loudly), and in CI they fail.
 """
 
-import io
-import os
-import socket
-import subprocess
-import sys
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-import urllib3
 from minio import Minio
-from minio.error import MinioException
 
+from ops.cluster import servers
+from ops.cluster.servers import NotInstalled, Server, free_ports, running
 from tests.conftest import IN_CI
+
+__all__ = ["S3_SECRET", "S3_USER", "Server", "free_ports", "mongo_server", "running", "s3_client", "s3_server"]
 
 S3_USER, S3_SECRET = "muniment-test", "not-a-secret-of-anybody"
 
 
-def program(name: str) -> str:
-    """Return the path of an installed program, or skip; in CI fail."""
-    path = Path(sys.executable).parent / name
-    if not path.exists():
-        said = f"{name} is not beside {sys.executable}: install the test extra from ops/requirements.lock"
-        if IN_CI:
-            pytest.fail(said)
-        pytest.skip(said)
-    return str(path)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that were free a moment ago, all different."""
-    sockets = [socket.socket() for _ in range(count)]
-    for each in sockets:
-        each.bind(("127.0.0.1", 0))
-    ports = [each.getsockname()[1] for each in sockets]
-    for each in sockets:
-        each.close()
-    return ports
-
-
-class Server:
-    """A process that can be killed and started again on the same data and ports."""
-
-    def __init__(self, command: list[str], environ: dict[str, str], log: Path, ready: Callable[[], bool]) -> None:
-        self._command, self._environ, self._log, self._ready = command, environ, log, ready
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with self._log.open("ab") as out:
-            self._process = subprocess.Popen(
-                self._command, env={**os.environ, **self._environ}, stdout=out, stderr=out, cwd=self._log.parent
-            )
-        until = time.monotonic() + 60
-        while not self._ready():
-            assert self._process.poll() is None, self._log.read_text(errors="replace")[-2000:]
-            assert time.monotonic() < until, f"{self._command[0]} is not ready: see {self._log}"
-            time.sleep(0.05)  # another program's start has no event to wait for
-
-    def kill(self) -> None:
-        """SIGKILL: nothing is flushed, no connection is closed properly by the program."""
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
-@contextmanager
-def running(server: Server) -> Iterator[Server]:
-    try:
-        server.start()
-        yield server
-    finally:
-        server.kill()
-
-
-def accepts(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
 def mongo_server(folder: Path, port: int, *options: str) -> Server:
-    """A single-node replica set `secantus` (or a standalone, by option) that keeps its data in `folder`."""
-    config = folder / "secantusd.toml"
-    config.write_text("")  # named, so that no file of this machine is discovered
-    command = [program("secantusd-py"), "--config", str(config), "--host", "127.0.0.1", "--port", str(port)]
-    command += ["--storage-path", str(folder / "data"), "--cache-size", "256M", *options]
-    return Server(command, {}, folder / "server.log", lambda: accepts(port))
+    """See `servers.mongo_server`."""
+    _demand(servers.MONGO)
+    return servers.mongo_server(folder, port, *options)
 
 
 def s3_server(folder: Path, port: int) -> Server:
-    """SeaweedFS with its S3 gateway on `port`; data in `folder`. Buckets are not made by themselves."""
-    (folder / "data").mkdir(exist_ok=True)
-    command = [program("weed"), "mini", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
-    names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
-    ports = free_ports(len(names) + 1)  # an unset gRPC port would be its port plus 10,000, free or not
-    command += [f"-{name}={each}" for name, each in zip(names, ports, strict=False)]
-    command += [f"-s3.port={port}", f"-s3.port.grpc={ports[-1]}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
-    command += ["-webdav=false", "-admin.ui=false", "-master.telemetry=false", "-s3.autoCreateBucket=false"]
-    # Without keys in the environment it would serve anybody.
-    environ = {"AWS_ACCESS_KEY_ID": S3_USER, "AWS_SECRET_ACCESS_KEY": S3_SECRET}
-    return Server(command, environ, folder / "server.log", lambda: stores_objects(port))
-
-
-def stores_objects(port: int) -> bool:
-    """Whether a PUT goes through: the health page of the gateway is there before the volumes are."""
-    client = s3_client(port)
-    bucket = "ready"
-    try:
-        if not client.bucket_exists(bucket):
-            client.make_bucket(bucket)
-        client.put_object(bucket, "ready", io.BytesIO(b"ready"), 5)
-    except (MinioException, urllib3.exceptions.HTTPError):
-        return False
-    return True
+    """See `servers.s3_server`."""
+    _demand(servers.S3)
+    return servers.s3_server(folder, port, S3_USER, S3_SECRET)
 
 
 def s3_client(port: int) -> Minio:
     """The SDK's client with the store's own keys: the administrator, or an operator who went astray."""
-    pool = urllib3.PoolManager(retries=False, timeout=urllib3.Timeout(30))
-    return Minio(f"127.0.0.1:{port}", S3_USER, S3_SECRET, secure=False, region="us-east-1", http_client=pool)
+    return servers.s3_client(port, S3_USER, S3_SECRET)
+
+
+def _demand(name: str) -> None:
+    try:
+        servers.program(name)
+    except NotInstalled as error:
+        if IN_CI:
+            pytest.fail(str(error))
+        pytest.skip(str(error))

@@ -25,7 +25,7 @@ from app.demo.attacks import Failed, alter_evidence, backdate, substitute_panel
 from app.demo.cast import AUTHORITY, REQUIRED, Cast, connected, gather_cast, hand_out, write_passphrases
 from app.demo.dossier import write_dossier
 from app.demo.founding import ORIGIN, Founded, appoint, consent_of, found_registry, hold_ceremony
-from app.demo.process import running, serve_command
+from app.demo.replicas import Replicas, serving
 from app.demo.story import Story
 from app.demo.witnesses import NAMES, watching
 from app.errors import BadInput, Mismatch, Refused
@@ -56,6 +56,8 @@ class Plan:
     threshold: int
     stores: Mapping[str, str] = field(default_factory=dict)
     """URLs of `records` and `blobs`, where they do not lie beside the configuration."""
+    replicas: int = 1
+    """How many processes serve the registry; with several, one is killed in the middle of the deposit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,8 @@ def check_plan(plan: Plan) -> None:
             "Choose --judges up to 31 and --threshold from 2 to that number.",
             code="bad_threshold",
         )
+    if not 1 <= plan.replicas <= 8:
+        raise BadInput(f"{plan.replicas} replicas cannot be", "Choose --replicas from 1 to 8.", code="bad_replicas")
     for name, parse in (("records", parse_record_place), ("blobs", parse_blob_place)):
         try:
             parse(plan.stores.get(name, "memory:"))
@@ -111,22 +115,28 @@ class Play:
             (folder / "trust.json").write_text(founded.founding.trust + "\n", encoding="utf-8")
             (folder / "policy.txt").write_text(founded.founding.policy, encoding="utf-8")
         async with AsyncExitStack() as stack:
-            with story.step(
-                "service", "Two witnesses and the registry start, each its own process; the genesis is posted"
-            ):
+            what = "the registry" if self.plan.replicas == 1 else f"{self.plan.replicas} replicas of the registry"
+            with story.step("service", f"Two witnesses and {what} start, each its own process; the genesis is posted"):
                 await stack.enter_async_context(watching(folder / "witnesses"))
-                url = await stack.enter_async_context(running(folder / "registry", serve_command(folder / "registry")))
-                hand_out(cast, founded.founding.trust, url)
-                clients = await stack.enter_async_context(connected(cast.everybody(), url))
+                replicas = await stack.enter_async_context(serving(folder / "registry", self.plan.replicas))
+                hand_out(cast, founded.founding.trust, replicas.service)
+                clients = await stack.enter_async_context(connected(cast.everybody(), replicas.service))
                 await clients["registrar"].submit(founded.founding.genesis)
-                story.say(f"{ORIGIN} at {url}")
+                story.say(f"{ORIGIN} at {' and '.join(replicas.processes)}")
+                for name, url in sorted(self.plan.stores.items()):
+                    story.say(f"{name} are kept at {url}")
                 trust_hash = hashlib.sha256(founded.founding.trust.encode()).hexdigest()
                 story.say(f"everyone has the trust file, SHA-256 {trust_hash}")
                 story.say(f"it demands that the witnesses {' and '.join(NAMES)} have cosigned")
-            return await self._with_service(cast, founded, clients, tuple(files))
+            return await self._with_service(cast, founded, clients, replicas, tuple(files))
 
     async def _with_service(
-        self, cast: Cast, founded: Founded, clients: Mapping[str, Client], files: tuple[Path, ...]
+        self,
+        cast: Cast,
+        founded: Founded,
+        clients: Mapping[str, Client],
+        replicas: Replicas,
+        files: tuple[Path, ...],
     ) -> dict[str, object]:
         story, folder, k, n = self.story, self.dir, self.plan.threshold, self.plan.judges
         consent = consent_of([(clients[name], cast[name]) for name in AUTHORITY[:REQUIRED]])
@@ -143,7 +153,8 @@ class Play:
             case_id = await self._open_case(cast, clients, panel_id)
             story.say(f"case {case_id.hex()}; judge 1 presides")
         with story.step("deposit", "Lawyer 1 seals the evidence on his own machine, and deposits it"):
-            accepted = await self._deposit(clients["lawyer-1"], case_id, files)
+            accepted = await self._deposit(clients["lawyer-1"], case_id, files, replicas)
+            replicas.tell_of_failover(clients["lawyer-1"], story)
             self._tell_receipt(accepted)
         with story.step("proof", "A proof file, checked offline as an outsider would"):
             await self._prove(clients["lawyer-1"], accepted, files)
@@ -164,6 +175,10 @@ class Play:
             opened = await self._open(clients["lawyer-2"], asked)
             pairs = self._compare(opened, accepted, files)
             await self._with_stock_age(pairs)
+        async with AsyncExitStack() as stack:
+            if replicas.killed is not None:
+                with story.step("replica", "The replica that was killed starts again"):
+                    await replicas.restart(stack, cast["lawyer-2"], story)
         story.head("A third attack")
         with story.step(
             "attack_segment", "A copy of the registry is served elsewhere, one byte of one segment changed"
@@ -181,7 +196,7 @@ class Play:
             self._told(failed, "segment_mismatch")
         for name in ("attack-panel", "attack-segment"):
             shutil.rmtree(folder / name)
-        return self._summarise(cast, founded, accepted, asked, pairs)
+        return self._summarise(cast, founded, accepted, asked, pairs, replicas)
 
     async def _open_case(self, cast: Cast, clients: Mapping[str, Client], panel_id: bytes) -> bytes:
         clerk = clients["clerk"]
@@ -194,21 +209,27 @@ class Play:
             await clerk.post(CaseParty(case_id=case_id, member=cast[name].id, note=None))
         return case_id
 
-    async def _deposit(self, client: Client, case_id: bytes, files: Sequence[Path]) -> Accepted:
+    async def _deposit(self, client: Client, case_id: bytes, files: Sequence[Path], replicas: Replicas) -> Accepted:
         def show_panels(panels: Sequence[CertifiedPanel]) -> None:
             for panel in panels:
                 names = ", ".join(person.name for person in panel.judges)
                 self.story.say(f"the panel, followed from the trust file: {panel.k} of {panel.n}: {names}")
 
         total = sum(path.stat().st_size for path in files)
+        kill_half_way = replicas.killer(client, total)
         with progress("sealing and uploading", total) as bar:
+
+            def watched(done: int, _all: int) -> None:
+                bar(done)
+                kill_half_way(done)
+
             return await Depositor(client).deposit(
                 case_id,
                 [Evidence(path=path) for path in files],
                 description="Scan, contract and recording of the inspection",
                 origin="Received from the client on paper and disk",
                 approve=show_panels,
-                progress=lambda done, _all: bar(done),
+                progress=watched,
             )
 
     def _tell_receipt(self, accepted: Accepted) -> None:
@@ -348,7 +369,13 @@ class Play:
         self.story.say("stock age opens the same files with opened/identity.txt, to the same bytes")
 
     def _summarise(
-        self, cast: Cast, founded: Founded, accepted: Accepted, asked: bytes, pairs: Sequence[Pair]
+        self,
+        cast: Cast,
+        founded: Founded,
+        accepted: Accepted,
+        asked: bytes,
+        pairs: Sequence[Pair],
+        replicas: Replicas,
     ) -> dict[str, object]:
         folder = self.dir
         passphrases = write_passphrases(folder / "passphrases", cast)
@@ -377,6 +404,8 @@ class Play:
                 for person in cast.everybody()
             },
             "registry": str(folder / "registry"),
+            "replicas": list(replicas.processes),
+            "killed_replica": replicas.killed,
             "trust": str(folder / "trust.json"),
             "policy": str(folder / "policy.txt"),
             "proof": str(folder / "deposit.proof.json"),

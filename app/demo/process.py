@@ -15,15 +15,39 @@ START_SECONDS = 60
 STOP_SECONDS = 40
 
 
+class Process:
+    """A process that printed where it listens."""
+
+    def __init__(self, process: asyncio.subprocess.Process, url: str) -> None:
+        self.url, self.pid = url, process.pid
+        self._process = process
+
+    async def wait(self) -> None:
+        """Wait for its end."""
+        await self._process.wait()
+
+
 @asynccontextmanager
 async def running(folder: Path, command: Sequence[str]) -> AsyncIterator[str]:
     """Start `python -m command…`; yield the URL that it prints; end it by SIGTERM. Its log goes to `folder`."""
-    with (folder / "service.log").open("ab") as log:
+    async with started(folder, command) as process:
+        yield process.url
+
+
+@asynccontextmanager
+async def started(folder: Path, command: Sequence[str], *, log: str = "service.log") -> AsyncIterator[Process]:
+    """The same, with the process itself, which somebody may kill; its log goes to a file of that name in `folder`."""
+    with (folder / log).open("ab") as file:
         process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", *command, stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=log
+            sys.executable,
+            "-m",
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=file,
         )
     try:
-        yield await _ready(process, folder)
+        yield Process(process, await _ready(process, folder / log))
     finally:
         if process.returncode is None:
             with contextlib.suppress(ProcessLookupError):
@@ -59,7 +83,7 @@ def free_port() -> int:
         return port
 
 
-async def _ready(process: asyncio.subprocess.Process, folder: Path) -> str:
+async def _ready(process: asyncio.subprocess.Process, log: Path) -> str:
     stream = process.stdout
     if stream is None:
         raise AssertionError("standard output is a pipe")
@@ -69,7 +93,5 @@ async def _ready(process: asyncio.subprocess.Process, folder: Path) -> str:
             line = await stream.readline()
     text = line.decode("utf-8", "replace").strip()
     if READY not in text:
-        raise Unreachable(
-            f"the service did not start: {text or 'it printed nothing'}", f"Read {folder / 'service.log'}."
-        )
+        raise Unreachable(f"the service did not start: {text or 'it printed nothing'}", f"Read {log}.")
     return text[text.index(READY) :]

@@ -22,6 +22,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("--threshold", type=int, default=3, metavar="K", help="how many of them open (3)")
     parser.add_argument("--records", metavar="URL", help="keep the records there: mongodb://host/database")
     parser.add_argument("--blobs", metavar="URL", help="keep the segments there: s3+https://host/bucket")
+    parser.add_argument(
+        "--replicas", type=int, default=1, metavar="N", help="how many processes serve the registry; one is killed (1)"
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -36,7 +39,14 @@ def run(args: argparse.Namespace) -> int:
     from app.demo.story import Story  # noqa: PLC0415
 
     stores = {name: getattr(args, name) for name in ("records", "blobs") if getattr(args, name) is not None}
-    plan = Plan(folder=args.dir, files=tuple(args.files), judges=args.judges, threshold=args.threshold, stores=stores)
+    plan = Plan(
+        folder=args.dir,
+        files=tuple(args.files),
+        judges=args.judges,
+        threshold=args.threshold,
+        stores=stores,
+        replicas=args.replicas,
+    )
     check_plan(plan)
     story = Story()
     # With --json the story goes to standard error: one document on standard output.
