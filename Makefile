@@ -11,7 +11,7 @@ DURATION ?= 60
 UPGRADE ?= --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check vectors bench hammer lock clean
+.PHONY: help demo demo-cluster test check vectors bench hammer lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -25,6 +25,9 @@ $(READY): ops/requirements.lock pyproject.toml
 
 demo: $(READY) ## the whole main job on this machine (FILE="a.pdf b.mp4" DIR=folder)
 	$(BIN)/muniment demo $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
+
+demo-cluster: $(READY) ## the same on MongoDB's protocol and S3, two replicas, one killed on the way (FILE= DIR=)
+	$(BIN)/python -m ops.cluster $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
 
 test: $(READY) ## all tests (PYTEST_ARGS for more)
 	$(BIN)/python -m pytest $(PYTEST_ARGS)

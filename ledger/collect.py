@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from ledger.checkpoint import Checkpoint
 from ledger.cosignature import verify_cosignature
-from ledger.errors import BadSignature, Malformed, WitnessFailed
+from ledger.errors import BadSignature, Malformed, WitnessAhead, WitnessFailed
 from ledger.note import Note, SignatureLine, VerifierKey
 from ledger.text import decode_decimal, decode_utf8
 from ledger.witness import SIZE_TYPE, AddCheckpoint, Status
@@ -61,14 +61,14 @@ class Feed:
     async def cosign(self, signed: str, checkpoint: Checkpoint, prove: Prove) -> Cosignatures:
         """Have `signed`, the log's own note over `checkpoint`, cosigned.
 
-        Raises WitnessFailed, or what `prove` raises.
+        Raises WitnessFailed (WitnessAhead where it is beyond this checkpoint), or what `prove` raises.
         """
         for _ in range(MAX_TRIES):
             if self._known > checkpoint.size:
                 # Another replica of this log fed it a larger tree; or this log was rolled back.
                 ahead = self._known
                 self._known = 0
-                raise WitnessFailed(f"the witness at {self.url} is at size {ahead}, beyond {checkpoint.size}")
+                raise WitnessAhead(f"the witness at {self.url} is at size {ahead}, beyond {checkpoint.size}")
             proof = await prove(self._known, checkpoint.size) if 0 < self._known < checkpoint.size else ()
             request = AddCheckpoint(old_size=self._known, proof=proof, checkpoint=signed)
             answer = await self._submit(request.format())

@@ -8,6 +8,7 @@
     ├── QuorumMissing   the verifier's own policy is not met
     ├── Forked          two signed views that cannot both be prefixes of one log
     ├── WitnessFailed   a witness gave no cosignature that can be used
+    │   └── WitnessAhead     because it cosigned a larger tree of this log already
     ├── DamagedLog      stored bytes that do not re-derive what was signed
     └── Stopped         the sequencer stopped after a failed write and waits for a verified reload
 
@@ -66,6 +67,12 @@ class WitnessFailed(LedgerError):
     """A witness did not answer, or its answer holds no cosignature that can be used."""
 
     code = "witness_failed"
+
+
+class WitnessAhead(WitnessFailed):
+    """It cosigned a larger tree of this log: another replica fed it, or this log was rolled back."""
+
+    code = "witness_ahead"
 
 
 class DamagedLog(LedgerError):

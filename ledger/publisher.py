@@ -6,6 +6,8 @@
 3. The target is published as soon as the quorum is met, or when all who were expected have answered, or after
    `timeout_seconds`, whatever came first. So a slow witness costs that much once, and a dead one nothing.
 4. What comes later for the published checkpoint is added to it.
+5. A witness that is ahead of the target was fed by another replica of this log. It is well, so it does not rest; and a
+   target without its quorum is not published then: the sequencer catches up, and what it finds becomes the target.
 
 Too frequent checkpoints would keep witnesses from agreeing on any; hence the cadence. Published is what others see: the
 sequencer's newest checkpoint may be larger.
@@ -19,10 +21,12 @@ from typing import Protocol
 
 from ledger.checkpoint import Checkpoint
 from ledger.collect import Feed, Prove, Submit, with_cosignatures
-from ledger.errors import LedgerError
+from ledger.errors import LedgerError, WitnessAhead
 from ledger.note import Note, SignatureLine, VerifierKey
 from ledger.policy import Policy
 
+MAX_OVERTAKEN = 4
+"""Targets that may be given up for newer ones before one is published with what came."""
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 30.0
 
@@ -40,6 +44,10 @@ class Source(Protocol):
 
     async def wait_for(self, size: int) -> str:
         """The newest, as soon as its size is at least `size`."""
+        ...
+
+    async def catch_up(self) -> int:
+        """Read what other writers appended; return the size of the newest."""
         ...
 
 
@@ -60,6 +68,8 @@ class _Round:
     checkpoint: Checkpoint
     lines: list[SignatureLine] = field(default_factory=list)
     answered: set[str] = field(default_factory=set)
+    overtaken: bool = False
+    """A witness has cosigned a larger tree already."""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
 
@@ -137,6 +147,15 @@ class Publisher:
                 await asyncio.sleep(self._cadence)
 
     async def _publish_newest(self) -> None:
+        for left in reversed(range(MAX_OVERTAKEN)):
+            current = await self._hold_round()
+            if self._with(current).quorum_met or not current.overtaken or not left:
+                break
+            if not await self._is_behind(current):
+                break
+        await self._publish(current)
+
+    async def _hold_round(self) -> _Round:
         signed = self._source.checkpoint
         current = _Round(signed, Checkpoint.parse_body(Note.parse(signed).text))
         current.lines.extend(self._kept_lines(current))
@@ -150,7 +169,14 @@ class Publisher:
                     await current.changed.wait()
         except TimeoutError:
             self._resting |= {feed.url for feed in self._feeds} - current.answered
-        await self._publish(current)
+        return current
+
+    async def _is_behind(self, current: _Round) -> bool:
+        try:
+            return await self._source.catch_up() > current.checkpoint.size
+        except Exception as error:  # of the store, or a stop: then what came must do
+            self._report("this log", f"it cannot catch up with its witnesses: {type(error).__name__}: {error}")
+            return False
 
     def _kept_lines(self, current: _Round) -> tuple[SignatureLine, ...]:
         """The lines of witnesses that the policy names, on what was published before for exactly this tree."""
@@ -190,6 +216,14 @@ class Publisher:
             asked = loop.time()
             try:
                 found = await feed.cosign(current.signed, current.checkpoint, self._prove)
+            except WitnessAhead as error:
+                # Not until the next target: nothing can be had for this one.
+                self._report(feed.url, error.message)
+                if loop.time() - asked <= self._timeout:
+                    self._resting.discard(feed.url)
+                pause, done, current.overtaken = FIRST_PAUSE_SECONDS, current, True
+                await self._answered(feed, current)
+                continue
             except LedgerError as error:
                 problem = error.message
             except Exception as error:  # of the store, under `prove`: this task must outlive it

@@ -12,20 +12,30 @@ from ops.cluster import servers
 from ops.cluster.servers import NotInstalled, Server, free_ports, running
 from tests.conftest import IN_CI
 
-__all__ = ["S3_SECRET", "S3_USER", "Server", "free_ports", "mongo_server", "running", "s3_client", "s3_server"]
+__all__ = [
+    "S3_SECRET",
+    "S3_USER",
+    "Server",
+    "demand",
+    "free_ports",
+    "mongo_server",
+    "running",
+    "s3_client",
+    "s3_server",
+]
 
 S3_USER, S3_SECRET = "muniment-test", "not-a-secret-of-anybody"
 
 
 def mongo_server(folder: Path, port: int, *options: str) -> Server:
     """See `servers.mongo_server`."""
-    _demand(servers.MONGO)
+    demand(servers.MONGO)
     return servers.mongo_server(folder, port, *options)
 
 
 def s3_server(folder: Path, port: int) -> Server:
     """See `servers.s3_server`."""
-    _demand(servers.S3)
+    demand(servers.S3)
     return servers.s3_server(folder, port, S3_USER, S3_SECRET)
 
 
@@ -34,7 +44,8 @@ def s3_client(port: int) -> Minio:
     return servers.s3_client(port, S3_USER, S3_SECRET)
 
 
-def _demand(name: str) -> None:
+def demand(name: str) -> None:
+    """Skip where a program is not installed; in CI fail."""
     try:
         servers.program(name)
     except NotInstalled as error:

@@ -23,7 +23,7 @@ from app.client.home import Home, Keys, Vault
 from app.client.leaves import Leaves
 from app.client.notes import Note, open_note, seal_note
 from app.client.problems import ServiceRefused
-from app.errors import BadInput, Mismatch, Refused
+from app.errors import BadInput, CannotTell, Mismatch, Refused
 from app.rules.act import SeenFacts
 from app.rules.aggregates import KeyHolder, Person
 from app.rules.decide import Law, decide
@@ -300,14 +300,20 @@ class Client:
     async def _newest(self, remembered: Checkpoint | None) -> tuple[str, Checkpoint]:
         """Fetch a checkpoint that was signed as demanded; the next replica is asked while one lags behind."""
         addresses = self.api.addresses
-        for _ in addresses.all:
+        for left in reversed(range(len(addresses.all))):
             asked = addresses.current
             signed = await self.api.checkpoint()
-            checkpoint = self.verify_checkpoint(signed).checkpoint
-            if remembered is None or checkpoint.size >= remembered.size:
-                break
+            try:
+                checkpoint = self.verify_checkpoint(signed).checkpoint
+            except CannotTell:
+                # A replica that lags behind may have no quorum for what it shows.
+                if not left:
+                    raise
+            else:
+                if not left or remembered is None or checkpoint.size >= remembered.size:
+                    return signed, checkpoint
             addresses.leave(asked)
-        return signed, checkpoint
+        raise AssertionError("the last address was asked")
 
     def _check_extends(self, remembered: Checkpoint | None, checkpoint: Checkpoint, signed: str) -> None:
         if remembered is None:

@@ -63,6 +63,7 @@ def local_settings(settings: Settings, folder: Path) -> Settings:
         settings,
         records=beside.records,
         blobs=beside.blobs,
+        published=beside.published,
         log_key=beside.log_key,
         service_key=beside.service_key,
         witnesses=folder.absolute() / "witnesses.txt" if settings.witnesses is not None else None,

@@ -128,7 +128,7 @@ class Play:
                 trust_hash = hashlib.sha256(founded.founding.trust.encode()).hexdigest()
                 story.say(f"everyone has the trust file, SHA-256 {trust_hash}")
                 story.say(f"it demands that the witnesses {' and '.join(NAMES)} have cosigned")
-            return await self._with_service(cast, founded, clients, replicas, tuple(files))
+            return await self._with_service(cast, founded, clients, replicas, files=tuple(files))
 
     async def _with_service(
         self,
@@ -136,6 +136,7 @@ class Play:
         founded: Founded,
         clients: Mapping[str, Client],
         replicas: Replicas,
+        *,
         files: tuple[Path, ...],
     ) -> dict[str, object]:
         story, folder, k, n = self.story, self.dir, self.plan.threshold, self.plan.judges
@@ -196,7 +197,7 @@ class Play:
             self._told(failed, "segment_mismatch")
         for name in ("attack-panel", "attack-segment"):
             shutil.rmtree(folder / name)
-        return self._summarise(cast, founded, accepted, asked, pairs, replicas)
+        return self._summarise(cast, founded, replicas, accepted, asked, pairs=pairs)
 
     async def _open_case(self, cast: Cast, clients: Mapping[str, Client], panel_id: bytes) -> bytes:
         clerk = clients["clerk"]
@@ -372,10 +373,11 @@ class Play:
         self,
         cast: Cast,
         founded: Founded,
+        replicas: Replicas,
         accepted: Accepted,
         asked: bytes,
+        *,
         pairs: Sequence[Pair],
-        replicas: Replicas,
     ) -> dict[str, object]:
         folder = self.dir
         passphrases = write_passphrases(folder / "passphrases", cast)

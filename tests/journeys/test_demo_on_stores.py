@@ -1,4 +1,4 @@
-"""The demonstration on the stores that outgrow one machine: an S3 server and one of MongoDB's wire protocol."""
+"""The demonstration on the stores that outgrow one machine, served by two replicas of which one is killed."""
 
 import json
 import os
@@ -6,36 +6,49 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.servers import S3_SECRET, S3_USER, free_ports, mongo_server, running, s3_server
+from ops.cluster import servers
+from tests.servers import demand
 
 
-def test_the_whole_job_on_s3_and_mongodb(tmp_path: Path) -> None:
-    """Deposit, three attacks on copies, opening by three of five; then the audit of what is stored there."""
+def cluster(*args: object) -> subprocess.CompletedProcess[str]:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MUNIMENT_")}
+    command = [sys.executable, "-m", "ops.cluster", *map(str, args)]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=300, check=False)
+
+
+def test_the_whole_job_on_s3_and_mongodb_with_a_replica_killed_on_the_way(tmp_path: Path) -> None:
+    """Deposit over a killed replica, three attacks on copies, opening by three of five, the replica back, the audit."""
+    demand(servers.MONGO)
+    demand(servers.S3)
     evidence = tmp_path / "evidence.txt"
     evidence.write_bytes(b"some evidence\n" * 1000)
-    mongo, s3 = free_ports(2)
     folder = tmp_path / "dir"
-    environ = {**os.environ, "MUNIMENT_S3_ACCESS_KEY": S3_USER, "MUNIMENT_S3_SECRET_KEY": S3_SECRET}
-    urls = {
-        "--records": f"mongodb://127.0.0.1:{mongo}/muniment?directConnection=true",
-        "--blobs": f"s3+http://127.0.0.1:{s3}/evidence",
-    }
+    done = cluster("--dir", folder, evidence)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    summary = json.loads((folder / "demo" / "summary.json").read_text())
+    assert Path(summary["files"][0]["opened"]).read_bytes() == evidence.read_bytes()
+    first, second = summary["replicas"]
+    assert summary["killed_replica"] == first
+    assert f"the replica {first} was killed with SIGKILL; the deposit went on at {second}" in done.stdout
+    assert f"{first} runs again; both show the ledger of size" in done.stdout
+    assert "[segment_mismatch]" in done.stdout
+    assert "[replay_refused]" in done.stdout
+    assert "all is well" in done.stdout
+    registry = folder / "demo" / "registry"
+    assert not (registry / "records.sqlite").exists()
+    assert not (registry / "blobs").exists()
+    assert "PUT /v1/uploads" in (registry / "service-2.log").read_text()
+    people = json.loads((folder / "demo" / "people" / "lawyer-1" / "settings.json").read_text())
+    assert people == {"service": [first, second]}
+    keys = json.loads((folder / "stores" / "s3.json").read_text())
+    assert keys["secret"] not in done.stdout + done.stderr
 
-    def muniment(*args: object) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "app.cli.main", *map(str, args)]
-        return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=300, check=False)
+    again = cluster("--dir", folder, evidence)
+    assert again.returncode == 2
+    assert "name another folder" in again.stderr
 
-    for name in ("mongo", "s3"):
-        (tmp_path / name).mkdir()
-    with running(mongo_server(tmp_path / "mongo", mongo)), running(s3_server(tmp_path / "s3", s3)):
-        options = [each for pair in urls.items() for each in pair]
-        done = muniment("demo", evidence, "--dir", folder, *options)
-        assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
-        summary = json.loads((folder / "summary.json").read_text())
-        assert Path(summary["files"][0]["opened"]).read_bytes() == evidence.read_bytes()
-        assert "[segment_mismatch]" in done.stdout
-        assert "[replay_refused]" in done.stdout
-        assert not (folder / "registry" / "records.sqlite").exists()
-        assert not (folder / "registry" / "blobs").exists()
-        audited = muniment("audit", "--dir", folder / "registry")
-        assert audited.returncode == 0, audited.stdout + audited.stderr
+
+def test_stores_of_an_earlier_run_are_not_invented(tmp_path: Path) -> None:
+    done = cluster("--dir", tmp_path / "none", "--stores-only")
+    assert done.returncode == 2
+    assert not (tmp_path / "none").exists()

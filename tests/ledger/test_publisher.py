@@ -6,10 +6,11 @@ from collections.abc import Iterator
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger.collect import Answer
+from ledger.checkpoint import Checkpoint
+from ledger.collect import Answer, Feed
 from ledger.cosignature import Ed25519Cosigner
 from ledger.errors import Stopped, WitnessFailed
-from ledger.note import VerifierKey
+from ledger.note import Note, VerifierKey
 from ledger.policy import Policy
 from ledger.publisher import Published, Publisher, feeds_of
 from ledger.witness import decide
@@ -47,6 +48,8 @@ class Source:
         self.log, self.size = log, size
         self.changed = asyncio.Condition()
         self.stopped = 0
+        self.stands = size
+        """What other replicas have appended."""
 
     @property
     def checkpoint(self) -> str:
@@ -56,6 +59,12 @@ class Source:
         async with self.changed:
             self.size = size
             self.changed.notify_all()
+
+    async def catch_up(self) -> int:
+        if self.stopped:
+            raise Stopped("stopped")
+        await self.grow(max(self.size, self.stands))
+        return self.size
 
     async def wait_for(self, size: int) -> str:
         if self.stopped:
@@ -323,3 +332,53 @@ def test_keys_of_one_url_are_one_feed() -> None:
     )
     (feed,) = feeds_of(policy, lambda _url: one.submit)
     assert (feed.url, feed.keys) == ("http://w", (one.key, two.key))
+
+
+async def another_replica(stage: Stage, size: int) -> None:
+    """Another process of the same log appends up to `size`, and has every witness cosign that."""
+    stage.source.stands = size
+    signed = stage.log.signed(size)
+
+    async def prove(size1: int, size2: int) -> tuple[bytes, ...]:
+        return stage.log.consistency(size1, size2)
+
+    for remote in stage.remotes:
+        feed = Feed("http://other", [remote.key], remote.submit)
+        await feed.cosign(signed, Checkpoint.parse_body(Note.parse(signed).text), prove)
+
+
+def test_a_replica_that_another_one_overtook_catches_up_and_publishes_nothing_without_the_quorum(
+    runner: asyncio.Runner,
+) -> None:
+    async def run() -> None:
+        stage = Stage("all", 0.01, 0.02)
+        await another_replica(stage, 9)
+        async with stage:
+            assert (stage.publisher.published.size, stage.publisher.published.quorum_met) == (9, True)
+            await another_replica(stage, 12)
+            published, took = await stage.timed(10)
+            assert (published.size, published.quorum_met) == (12, True)
+            assert took < 1.1, "the cadence, and no pause for a witness that is well"
+            # The other replica is gone: the witnesses, ahead of us until now, are asked at once.
+            published, took = await stage.timed(13)
+            assert (published.quorum_met, took < 1.1) == (True, True)
+
+    runner.run(run())
+
+
+def test_a_witness_that_only_says_that_it_is_ahead_holds_nothing_up(runner: asyncio.Runner) -> None:
+    """As after a rollback: then the checkpoint is shown as it is, without the quorum, for everybody to see."""
+
+    async def run() -> None:
+        stage = Stage("all", 0.01, 0.02)
+        await another_replica(stage, 9)
+        stage.source.stands = 3
+        async with stage:
+            assert (stage.publisher.published.size, stage.publisher.published.quorum_met) == (3, False)
+            stage.source.stopped = 1
+            published, took = await stage.timed(4)
+            assert (published.size, published.quorum_met, took < 2.2) == (4, False, True)
+            published, _ = await stage.timed(11)
+            assert published.quorum_met
+
+    runner.run(run())
