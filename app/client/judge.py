@@ -15,7 +15,7 @@ from app.client.judge_keys import AckMade, DealMade, GrantMade, HostKeys, JudgeV
 from app.client.lock import only_one
 from app.client.readers import case_recipients
 from app.client.session import Client, Receipt, State
-from app.client.visit import closed_epoch, closed_set, lineage_of, panel_of, session_of, visit
+from app.client.visit import approved_proposal, closed_epoch, closed_set, lineage_of, panel_of, session_of, visit
 from app.errors import AppError, Refused
 from app.panels.closing import ClosedDeals
 from app.panels.contribution import verify_contribution
@@ -343,11 +343,16 @@ class Judge:
     # Afterwards
 
     def _tidy(self, state: State) -> None:
-        """Destroy what has served: shares of superseded epochs after the successor was verified, sent contributions."""
+        """Destroy what has served: shares of superseded epochs after the successor was verified, keys of attempts that
+        another approved roster replaced, contributions that were sent or can be of no use any more."""
         for keys in tuple(self._kept.hosts()):
             panel = state.view.find(Panel, keys.panel_id.hex())
-            record = panel.state.current if panel is not None else None
-            if panel is None or record is None or record.epoch < keys.epoch:
+            if panel is None:
+                continue
+            record = panel.state.current
+            if record is None or record.epoch < keys.epoch:
+                if _replaced(state.view, panel, keys):
+                    self._kept.destroy_host(keys)
                 continue
             lineage_of(state.view, panel)
             cards = session_of(state.view, record.session).state.session.header.cards
@@ -356,8 +361,26 @@ class Judge:
         for made in self._kept.grants():
             asked = state.view.find(Request, made.request.hex())
             sent = asked is not None and any(encoded == made.contribution for _, encoded in asked.state.contributions)
-            if asked is not None and (sent or asked.state.ended):
+            if asked is not None and (sent or asked.state.ended or _overtaken(state.view, asked)):
                 self._kept.destroy_grant(made.request)
+
+
+def _replaced(view: WholeView, panel: Panel, keys: HostKeys) -> bool:
+    """Whether no session can be held on this card any more: another roster was approved, or the proposal is an old one
+    whose roster never was, and no session on the card is open. An aborted session has dealt: its secrets go (SPEC 7).
+    """
+    proposed = panel.proposal is not None and panel.proposal.digest == keys.proposal
+    if proposed or approved_proposal(view, panel, keys.epoch) == keys.proposal:
+        return False
+    if panel.live is None:
+        return True
+    cards = session_of(view, panel.live).state.session.header.cards
+    return all(card.encoded != keys.card for card in cards)
+
+
+def _overtaken(view: WholeView, asked: Request) -> bool:
+    panel = view.find(Panel, asked.panel_id.hex())
+    return panel is not None and panel.epoch_id != asked.epoch_id
 
 
 def _concerns(panel: Panel, member: str) -> bool:

@@ -16,14 +16,14 @@ from app.client.judge_keys import fresh_scalar
 from app.client.lock import only_one
 from app.client.readers import case_recipients
 from app.client.session import Client, Receipt, State
-from app.client.visit import panel_of, record_of
+from app.client.visit import panel_of, record_of, record_of_epoch
 from app.errors import Refused
 from app.fields import B64, Hex, read_record, write_record
 from app.panels.errors import PanelError
 from app.panels.making.request import make_request
 from app.panels.request import Release, parse_request
 from app.rules.act import person_of, refuse
-from app.rules.aggregates import Deposited, Epoch, Order, Request, SealedCapsule
+from app.rules.aggregates import Deposited, Epoch, Order, Panel, Request, SealedCapsule
 from app.rules.deposits import deposit_of
 from app.rules.releases import request_of
 from app.rules.view import WholeView
@@ -52,7 +52,10 @@ class Asked:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
-    """What has come of a request. Names in the order of the panel's indices."""
+    """What has come of a request. Names in the order of the panel's indices.
+
+    `stale`: the panel's judges changed before k of them had contributed; a new request is needed.
+    """
 
     request: bytes
     deposit_id: bytes
@@ -64,6 +67,7 @@ class Progress:
     released: bool
     accessed: bool
     ended: bool
+    stale: bool
 
 
 class AskedVault:
@@ -138,6 +142,7 @@ async def request(
         sealed = _capsule(deposit, panel_id)
         record = record_of(state.view, panel_of(state.view, sealed.panel_id))
         kept = AskedVault(client.vault)
+        _forget_stale(state.view, kept)
         _refuse_open(state.view, sealed, record.epoch_id)
         made = _unsent(state.view, kept, order, sealed, record.epoch_id)
         if made is None:
@@ -181,17 +186,26 @@ def progress_of(view: WholeView, digest: bytes) -> Progress:
         released=asked.state.released,
         accessed=asked.accessed,
         ended=asked.state.ended,
+        stale=is_stale(view, asked),
     )
 
 
+def is_stale(view: WholeView, asked: Request) -> bool:
+    """Whether a successor epoch came before the request was released (SPEC 5.6): nothing more will come of it."""
+    panel = view.find(Panel, asked.panel_id.hex())
+    current = panel.epoch_id if panel is not None else None
+    return not asked.state.ended and not asked.state.released and current != asked.epoch_id
+
+
 def own_request(state: State, deposit_id: bytes) -> bytes:
-    """The newest request of this person for a deposit that has not ended. Raises Refused (unknown_request)."""
+    """The newest request of this person for a deposit that is neither ended nor stale. Raises Refused (unknown_request)."""
     mine = [
         (state.indices.get(bytes.fromhex(each.id), -1), bytes.fromhex(each.id))
         for each in state.view.aggregates.values()
         if isinstance(each, Request)
         and (each.recipient, each.deposit_id) == (state.me.id, deposit_id)
         and not each.state.ended
+        and not is_stale(state.view, each)
     ]
     if not mine:
         raise refuse(
@@ -201,11 +215,14 @@ def own_request(state: State, deposit_id: bytes) -> bytes:
 
 
 def verified_release(view: WholeView, digest: bytes) -> tuple[Request, Deposited, Release]:
-    """A request with everything that it rests on verified again. Raises Refused, PanelError (`wrong_epoch`, …)."""
+    """A request with everything that it rests on verified again. Raises Refused, PanelError (`wrong_epoch`, …).
+
+    What was released under an epoch stays so when it has a successor; a stale request is `wrong_epoch`.
+    """
     asked = request_of(view, digest)
-    record = record_of(view, panel_of(view, asked.panel_id))
-    if record.epoch_id != asked.epoch_id:
+    if is_stale(view, asked):
         raise PanelError("wrong_epoch")
+    record = record_of_epoch(view, panel_of(view, asked.panel_id), asked.epoch_id)
     deposit = deposit_of(view, asked.deposit_id)
     return asked, deposit, release_of(record, asked, deposit)
 
@@ -244,6 +261,15 @@ def _unsent(view: WholeView, kept: AskedVault, order: bytes, sealed: Capsule, ep
         if same and asked.req_hash not in known:
             return each
     return None
+
+
+def _forget_stale(view: WholeView, kept: AskedVault) -> None:
+    """Destroy the secrets of requests that a successor epoch overtook: what came for them must stay worth nothing."""
+    asked = {each.state.req_hash: each for each in view.aggregates.values() if isinstance(each, Request)}
+    for each in tuple(kept.all()):
+        found = asked.get(each.req_hash)
+        if found is not None and is_stale(view, found):
+            kept.destroy(each.req_hash)
 
 
 def _name(req_hash: bytes) -> str:

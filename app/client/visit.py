@@ -69,6 +69,30 @@ def record_of(view: WholeView, panel: Panel) -> EpochRecord:
     return record
 
 
+def record_of_epoch(view: WholeView, panel: Panel, epoch_id: bytes) -> EpochRecord:
+    """Return the record of a certified epoch, current or past, verified from the first one to it.
+
+    Raises PanelError as `chain.walk`, `unknown_epoch` where the lineage has no such epoch.
+    """
+    approved, lineage = approved_rosters(view, panel.state.panel_id), Lineage()
+    for link in links_of(view, panel):
+        lineage = lineage.extended(link, approved)
+        if lineage.record is not None and lineage.record.epoch_id == epoch_id:
+            return lineage.record
+    raise PanelError("unknown_epoch")
+
+
+def approved_proposal(view: WholeView, panel: Panel, epoch: int) -> bytes | None:
+    """Return the digest of the proposal whose roster is the newest approved one for an epoch, None before the first."""
+    newest = dict(panel.state.approved).get(epoch)
+    for each in view.aggregates.values():
+        if newest is not None and isinstance(each, PendingAct) and each.effective:
+            claims = parse_statement(each.statement).claims
+            if isinstance(claims, PanelRoster) and claims.roster_hash == newest:
+                return claims.propose
+    return None
+
+
 def visit(view: WholeView, session_id: bytes) -> Session:
     """The visit check for an open or dealt session. Raises PanelError as `chain.visit_check`."""
     found = session_of(view, session_id)

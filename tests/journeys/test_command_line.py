@@ -209,3 +209,27 @@ async def test_from_proposal_to_opened_evidence(
         assert (tmp_path / "key.txt").read_text().startswith("AGE-SECRET-KEY-1")
         again = await place.says("Rita Recipient", "open", asked, "-o", str(tmp_path / "again"), code=1)
         assert "key_lost" in again
+
+        # The next epoch without Judge Three, who does not come; what was deposited before opens under it.
+        await place.run("Rolf Registrar", "panel", "propose", *JUDGES[:2], "-k", "2", "--panel", panel)
+        for judge in JUDGES[:2]:
+            assert [each["said"] for each in (await place.run(judge, "act"))["done"]] == ["panel.card"]
+        act = (await place.run("Rolf Registrar", "panel", "roster", panel))["act"]
+        async with place.client("Rolf Registrar") as registrar:
+            await approve(registrar, bytes.fromhex(act), place.authority)
+        await place.run("Rolf Registrar", "panel", "open", panel)
+        said = [
+            [each["said"] for each in (await place.run(judge, "act"))["done"]] for judge in (*JUDGES[:2], "Judge One")
+        ]
+        assert said == [["panel.deal"], ["panel.deal", "panel.ack"], ["panel.ack"]]
+        later = (await place.run("Rolf Registrar", "panel", "show", panel))["panels"][0]
+        assert (later["waits_for"], later["epoch"], later["judges"]) == ("certified", 2, list(JUDGES[:2]))
+        assert later["joint_key"] == shown["joint_key"]
+        asked = (await place.run("Rita Recipient", "request", ordered["order"], deposit))["request"]
+        assert "unknown_request" in await place.says(
+            "Judge Three", "decide", asked, "--grant", "--order", paper, code=1
+        )
+        for judge in JUDGES[:2]:
+            await place.run(judge, "decide", asked, "--grant", "--order", paper)
+        await place.run("Rita Recipient", "open", asked, "-o", str(tmp_path / "second"))
+        assert (tmp_path / "second" / "evidence.txt").read_bytes() == b"It was raining."

@@ -62,6 +62,7 @@ def request_document(found: "Progress") -> dict[str, Any]:
         "released": found.released,
         "accessed": found.accessed,
         "ended": found.ended,
+        "stale": found.stale,
     }
 
 
@@ -94,6 +95,8 @@ def run(args: argparse.Namespace) -> int:
         lines += progress_lines(panel)
     for each in found["requests"]:
         state = "opened" if each["ended"] else "released" if each["released"] else "waits for the judges"
+        if each["stale"]:
+            state = "overtaken, since the panel's judges changed: make a new request under the same order"
         lines.append(f"your request {each['request']} for the deposit {each['deposit']}: {state}")
         lines.append(f"  {each['contributions']} of {each['k']} contributions")
         for what in ("granted", "refused", "silent"):

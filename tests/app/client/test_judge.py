@@ -206,15 +206,18 @@ async def test_a_bad_share_is_blamed_once_and_the_next_roster_goes_without_the_d
             await propose(registrar, ids, 2, court.panel_id)
         for judge in (*THREE[:2], "judge4"):
             assert await court.acts(judge) == ["panel.card"]
+        assert len(list(vault_of(court, "judge1").hosts())) == 2
         await court.approve_and_open()
+        # The session that failed has dealt: its secrets go as soon as no session can be held on those cards any more.
+        assert await court.acts("judge1") == ["panel.deal"]
+        (left,) = vault_of(court, "judge1").hosts()
+        assert left.card == session_of(court).state.session.header.cards[0].encoded
         for _ in range(2):
             for judge in (*THREE[:2], "judge4"):
                 await court.acts(judge)
         record = panel_of(court).state.current
         assert record is not None
-        # The keys of the session that failed are destroyed with the certificate of the one that did not.
-        await court.acts("judge1")
-        assert len(list(vault_of(court, "judge1").hosts())) == 1
+        assert list(vault_of(court, "judge1").hosts()) == [left]
 
 
 async def test_a_roster_approved_while_a_session_is_open_does_not_stop_it(tmp_path: Path) -> None:
