@@ -198,7 +198,7 @@ def is_stale(view: WholeView, asked: Request) -> bool:
 
 
 def own_request(state: State, deposit_id: bytes) -> bytes:
-    """The newest request of this person for a deposit that is neither ended nor stale. Raises Refused (unknown_request)."""
+    """This person's newest request for a deposit that is neither ended nor stale. Raises Refused (unknown_request)."""
     mine = [
         (state.indices.get(bytes.fromhex(each.id), -1), bytes.fromhex(each.id))
         for each in state.view.aggregates.values()
