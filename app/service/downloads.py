@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
 from app.errors import Refused
+from app.panels.capsule import box_hash
 from app.rules.aggregates import Deposited, Person, Request
 from app.rules.view import View
 from app.service.accept import Door
@@ -83,8 +84,9 @@ class Downloads:
         for capsule in deposit.capsules:
             if capsule.panel_id == asked.panel_id:
                 box = await self._uploads.box(asked.deposit_id, capsule.ct_hash, capsule.public)
-                if box is None:
-                    raise DamagedLog(f"the box of {capsule.ct_hash.hex()} is not in the store", "Run the audit.")
+                if box is None or box_hash(box) != capsule.public[-32:]:
+                    what = "is not in the store" if box is None else "stands changed in the store"
+                    raise DamagedLog(f"the box of {capsule.ct_hash.hex()} {what}", "Run the audit.")
                 boxes.append(Box(panel_id=capsule.panel_id, ct_hash=capsule.ct_hash, box=box))
         return Download(access=access, deposit_id=asked.deposit_id, boxes=tuple(boxes))
 

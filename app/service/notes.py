@@ -19,6 +19,7 @@ from app.errors import AppError, BadInput, Refused
 from app.rules.aggregates import Person
 from app.service.projections import Projections
 from app.service.who import may_read
+from ledger.errors import DamagedLog
 from storage.errors import AlreadyExists, Conflict
 from storage.ports import Record, RecordStore
 
@@ -68,10 +69,10 @@ class NoteStore:
         if found is None:
             raise Refused(f"there is no note {name.hex()}", "Check the digest.", code="not_found")
         if await self._records.get("note-owner", f"{name.hex()}|{person.id}") is not None:
-            return note_bytes(found)
+            return _unchanged(name, found)
         for topic in await self._projections.linked(f"note/{name.hex()}"):
             if await may_read(self._projections, topic, person):
-                return note_bytes(found)
+                return _unchanged(name, found)
         raise Refused("this note is not for you", "Ask whoever wrote it.", code="forbidden")
 
     async def sweep(self, now: int) -> int:
@@ -122,6 +123,13 @@ class DamagedNote(AppError):
     """A stored note is not in its form."""
 
     code = "damaged_note"
+
+
+def _unchanged(name: bytes, found: Record) -> bytes:
+    data = note_bytes(found)
+    if hashlib.sha256(data).digest() != name:
+        raise DamagedLog(f"the note {name.hex()} stands changed in the store", "Run the audit.")
+    return data
 
 
 def note_bytes(record: Record) -> bytes:

@@ -11,12 +11,14 @@ from dataclasses import dataclass
 from app.errors import Refused
 from app.rules.aggregates import Case, Deposited, Person
 from app.rules.readers import reads_topic
+from app.sealing.manifest import manifest_hash
 from app.service.accept import Door, Receipt
 from app.service.history import History
 from app.service.projections import MEMBERS, Placed, Projections
 from app.service.statements import StatementStore
 from app.service.uploads import Uploads
 from app.service.who import may_read
+from app.statements.statement import digest_of
 from ledger.errors import DamagedLog
 
 MAX_LIMIT = 200
@@ -113,6 +115,8 @@ class Reading:
         manifest = await self._uploads.manifest(deposit_id, found.manifest_hash)
         if placed is None or manifest is None:
             raise DamagedLog(f"the deposit {id} is not whole in the store", "Run the audit.")
+        if manifest_hash(manifest) != found.manifest_hash:
+            raise DamagedLog(f"the manifest of the deposit {id} stands changed in the store", "Run the audit.")
         return StoredDeposit(listed=await self._listed(placed.index, found.digest), manifest=manifest)
 
     async def _permitted(self, digest: bytes, person: Person | None) -> Placed:
@@ -147,6 +151,8 @@ class Reading:
         text = await self._statements.read(digest)
         if text is None:
             raise DamagedLog(f"the statement {digest.hex()} is on the ledger and not in the store", "Run the audit.")
+        if digest_of(text) != digest:
+            raise DamagedLog(f"the statement {digest.hex()} stands changed in the store", "Run the audit.")
         return text
 
 
