@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +12,16 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.config import Settings
 from app.errors import BadInput
 from app.rules.decide import Law, decide
-from app.service.audit import Audit
+from app.service.audit import Audit, Tell
 from app.service.export import Export
 from app.service.keyfiles import load_seed
 from app.service.logstore import RecordLogStore
+from app.service.published import PublishedFile
 from app.service.registry import Registry, Terms
 from app.service.statements import StatementStore
 from ledger.checkpoint import Checkpoint, sign_checkpoint
 from ledger.errors import LedgerError
-from ledger.note import NoteSigner
+from ledger.note import MAX_NOTE_BYTES, NoteSigner
 from ledger.policy import Policy
 from ledger.tree import Tree
 from storage.credentials import mongodb_credentials, s3_credentials
@@ -100,21 +101,49 @@ async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry
 
 
 @asynccontextmanager
-async def build_audit(settings: Settings) -> AsyncIterator[Audit]:
+async def build_audit(
+    settings: Settings,
+    receipts: Iterable[tuple[str, bytes]] = (),
+    tell: Tell = lambda _what, _done, _all: None,
+) -> AsyncIterator[Audit]:
     """Build an audit over the stores until the block ends; it changes nothing and needs no key."""
+    # Read first: what was published before the ledger is looked at must be in it.
+    published = None
+    if settings.published.exists():
+        with settings.published.open("rb") as file:
+            published = file.read(MAX_NOTE_BYTES).decode("utf-8", "replace")
     async with open_stores(settings, must_exist=True) as stores:
-        yield Audit(stores.records, stores.blobs, origin=settings.origin, genesis=settings.genesis)
+        audit = Audit(
+            stores.records,
+            stores.blobs,
+            origin=settings.origin,
+            genesis=settings.genesis,
+            published=published,
+            receipts=receipts,
+            tell=tell,
+        )
+        try:
+            yield audit
+        finally:
+            audit.close()
 
 
 @asynccontextmanager
 async def build_export(settings: Settings, out: Path) -> AsyncIterator[tuple[Export, str]]:
-    """Build an export until the block ends; beside it the checkpoint of all that is stored, signed by the log."""
+    """Build an export until the block ends; beside it the checkpoint to export.
+
+    That is the one published last, with its cosignatures; where none was kept, that of all that is stored.
+    """
     signer = NoteSigner(settings.origin, Ed25519PrivateKey.from_private_bytes(load_seed(settings.log_key)))
     async with open_stores(settings, must_exist=True) as stores:
         tree = Tree(RecordLogStore(stores.records))
-        size = await tree.size()
-        newest = Checkpoint(origin=settings.origin, size=size, root=await tree.root_at(size))
-        yield Export(tree, StatementStore(stores.records), signer.key, out), sign_checkpoint(newest, signer)
+        newest = PublishedFile(settings.published, signer.key).read()
+        if newest is None:
+            size = await tree.size()
+            newest = sign_checkpoint(
+                Checkpoint(origin=settings.origin, size=size, root=await tree.root_at(size)), signer
+            )
+        yield Export(tree, StatementStore(stores.records), signer.key, out), newest
 
 
 def _witnesses(settings: Settings) -> Policy | None:

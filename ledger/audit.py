@@ -5,10 +5,10 @@ gaps between batches; every full tile that is stored, hash by hash (which names 
 checkpoints (the log's own and any that others kept): their signature, and that their tree is a prefix of what stands.
 """
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 
-from ledger.batch import Batch, batch_id, check_extends
+from ledger.batch import Batch, batch_id, check_extends, entry_span
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.errors import DamagedLog, LedgerError
 from ledger.merkle import EMPTY_FRONTIER, HASH_BYTES, Frontier, leaf_hash, root_of
@@ -28,14 +28,20 @@ class Finding:
     message: str
     index: int | None = None
     """The entry concerned, where one can be told."""
+    span: tuple[int, int] | None = None
+    """The first bytes that are wrong, [start, end) within what `place` names, as closely as it can be told."""
 
 
 async def audit(
-    store: LogStore, key: VerifierKey | None = None, checkpoints: Iterable[str] = ()
+    store: LogStore,
+    key: VerifierKey | None = None,
+    checkpoints: Iterable[str] = (),
+    tell: Callable[[int, int], None] = lambda _done, _all: None,
 ) -> AsyncIterator[Finding]:
     """Check a whole log; yields nothing when all is well. `checkpoints` are signed notes, checked with `key`.
 
-    Without `key` the checkpoints' signatures are not checked. Raises only what the store raises.
+    Without `key` the checkpoints' signatures are not checked. Raises only what the store raises. What is appended
+    meanwhile may be looked at or not; it is no finding. `tell` takes (entries done, start of the last batch).
     """
     pending: list[Checkpoint] = []
     for number, text in enumerate(checkpoints):
@@ -59,7 +65,9 @@ async def audit(
             try:
                 batch = decode_stored(at, data)
             except DamagedLog as error:
-                yield Finding(code="bad_batch", place=batch_id(at), message=error.message, index=at)
+                yield Finding(
+                    code="bad_batch", place=batch_id(at), message=error.message, index=at, span=(0, len(data))
+                )
                 following = await _next_start(store, at, last[0])
                 if following is None:
                     break
@@ -72,7 +80,8 @@ async def audit(
                 check_extends(before, batch)
             except DamagedLog as error:
                 derived = False
-                yield Finding(code="bad_batch", place=batch_id(at), message=error.message, index=at)
+                span = entry_span(batch, batch.start)[0], entry_span(batch, batch.end - 1)[1]
+                yield Finding(code="bad_batch", place=batch_id(at), message=error.message, index=at, span=span)
         for place, entry in enumerate(batch.entries):
             async for finding in tiles.add(batch.start + place, leaf_hash(entry), trusted=derived):
                 yield finding
@@ -82,6 +91,7 @@ async def audit(
                 yield _forked(pending[0], root)
             pending.pop(0)
         before, at = batch.frontier, batch.end
+        tell(at, max(at, last[0]))
     for checkpoint in pending:
         if checkpoint.size > 0:
             message = f"a checkpoint of size {checkpoint.size} was signed, and only {at} entries can be read"
@@ -133,14 +143,16 @@ class _Tiles:
 
 def _bad_tile(tile: Tile, stored: bytes, derived: bytes) -> Finding:
     if len(stored) != len(derived):
-        return Finding(code="bad_tile", place=tile.path, message=f"it has {len(stored)} bytes, not {len(derived)}")
+        message = f"it has {len(stored)} bytes, not {len(derived)}"
+        return Finding(code="bad_tile", place=tile.path, message=message, span=(0, len(stored)))
     place = next(at for at in range(len(derived)) if stored[at] != derived[at]) // HASH_BYTES
+    span = place * HASH_BYTES, (place + 1) * HASH_BYTES
     index = tile.index * TILE_WIDTH + place
     if tile.level == 0:
-        return Finding(
-            code="bad_tile", place=tile.path, message=f"its hash of entry {index} is not that of the entry", index=index
-        )
-    return Finding(code="bad_tile", place=tile.path, message=f"its hash {place} is not that of the tile below it")
+        message = f"its hash of entry {index} is not that of the entry"
+        return Finding(code="bad_tile", place=tile.path, message=message, index=index, span=span)
+    message = f"its hash {place} is not that of the tile below it"
+    return Finding(code="bad_tile", place=tile.path, message=message, span=span)
 
 
 async def _next_start(store: LogStore, at: int, last_start: int) -> int | None:

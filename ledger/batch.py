@@ -123,6 +123,12 @@ def entry_in(data: bytes, index: int) -> bytes:
     return decode_entries(data, at, 1)[0][0]
 
 
+def entry_span(batch: Batch, index: int) -> tuple[int, int]:
+    """Where entry `index` stands in the batch's bytes, its length included: [start, end)."""
+    at = _ENTRIES_AT + sum(2 + len(entry) for entry in batch.entries[: index - batch.start])
+    return at, at + 2 + len(batch.entries[index - batch.start])
+
+
 def how_many_fit(entries: Sequence[bytes]) -> int:
     """How many of `entries`, from the first, make one batch of at most MAX_BATCH_BYTES."""
     room = MAX_BATCH_BYTES - _FRAME_BYTES

@@ -69,13 +69,20 @@ def progress(label: str, total: int, *, quiet: bool = False) -> Iterator[Callabl
 @contextmanager
 def counter(label: str, *, quiet: bool = False) -> Iterator[Callable[[int, int], None]]:
     """A bar for things that are counted; yields a function of (done, in all). Silent away from a terminal."""
+    with phases(quiet=quiet) as tell:
+        yield lambda done, total: tell(label, done, total)
+
+
+@contextmanager
+def phases(*, quiet: bool = False) -> Iterator[Callable[[str, int, int], None]]:
+    """A bar for work in parts; yields a function of (part, done, in all). Silent away from a terminal."""
     if quiet or not sys.stderr.isatty():
-        yield lambda _done, _all: None
+        yield lambda _part, _done, _all: None
         return
     from rich.console import Console  # noqa: PLC0415 - only where a bar is shown
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn  # noqa: PLC0415
 
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(label, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        task = bar.add_task("", total=None)
+        yield lambda part, done, total: bar.update(task, description=part, completed=done, total=total)

@@ -6,6 +6,7 @@ state that the ones before it made; a refusal is the registry's fault and is nam
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Protocol
 
 from app.errors import Mismatch
 from app.rules.act import Circumstances, SeenFacts
@@ -23,6 +24,16 @@ class Entry:
     statement: str
 
 
+class Entered(Protocol):
+    """The digests of the statements that were entered; a set is one."""
+
+    def __contains__(self, digest: object, /) -> bool: ...
+
+    def add(self, digest: bytes, /) -> None:
+        """Take one over."""
+        ...
+
+
 class Replay:
     """Decides entries one after another, in ledger order; `view` is the state so far."""
 
@@ -33,16 +44,19 @@ class Replay:
         genesis: bytes,
         seen: Callable[[int, int], SeenFacts] | None = None,
         law: Law = decide,
+        view: WholeView | None = None,
+        entered: Entered | None = None,
     ) -> None:
         """`seen(size, before)` tells what the ledger knows of its first `size` entries, as of index `before`.
 
         None when single entries are shown and not the whole ledger: then `seen` is not checked. `law` is an argument
-        so that a dishonest registry can be played to the end and be found out.
+        so that a dishonest registry can be played to the end and be found out. `view` and `entered` are empty ones that
+        keep their content elsewhere; by default both are in memory.
         """
-        self.view = WholeView()
+        self.view = WholeView() if view is None else view
         self._origin, self._genesis, self._seen, self._law = origin, genesis, seen, law
         self._last, self._time = -1, 0
-        self._digests: set[bytes] = set()
+        self._digests: Entered = set[bytes]() if entered is None else entered
 
     def add(self, entry: Entry) -> Admitted:
         """Decide one entry.

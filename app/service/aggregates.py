@@ -46,14 +46,14 @@ class AggregateStore:
     async def newest(self, key: str) -> Aggregate | None:
         """Return the newest value, for readers."""
         found = await self._records.get(KIND, key)
-        return None if found is None else _parse(key, _decode(key, found.data)[0])
+        return None if found is None else _parse(key, read_versions(key, found.data)[0])
 
     async def at(self, key: str, size: int) -> Aggregate | None:
         """Return the value on which the entry at index `size` is decided. Raises Behind when that is too long ago."""
         found = await self._records.get(KIND, key)
         if found is None:
             return None
-        versions = _decode(key, found.data)
+        versions = read_versions(key, found.data)
         for version in versions:
             if version.size <= size:
                 return _parse(key, version)
@@ -73,7 +73,7 @@ class AggregateStore:
                 if found is None:
                     await self._records.insert(KIND, key, _encode((made,)))
                     return
-                newest = _decode(key, found.data)[0]
+                newest = read_versions(key, found.data)[0]
                 if newest.size >= size:
                     return
                 await self._records.replace(KIND, key, _encode((made, newest)), revision=found.revision)
@@ -86,7 +86,8 @@ def _encode(versions: tuple[Version, ...]) -> bytes:
     return b"\n".join(b"%d\n%b" % (each.size, each.value) for each in versions)
 
 
-def _decode(key: str, data: bytes) -> tuple[Version, ...]:
+def read_versions(key: str, data: bytes) -> tuple[Version, ...]:
+    """Read a stored aggregate's versions, one or two, the newest first. Raises DamagedProjection."""
     lines = data.split(b"\n")
     sizes = lines[0::2]
     if len(lines) not in (2, 4) or any(not each.isdigit() or str(int(each)).encode() != each for each in sizes):

@@ -1,49 +1,57 @@
 """The full pass over one registry: everything is derived again from stored bytes, and every difference is named.
 
-1. The ledger re-derives (`ledger.audit`: batches, frontiers, tiles). 2. Each leaf's statement is there, is the one of
-that digest, and parses. 3. The rules, replayed from the genesis on, admit each of them with exactly its leaf. 4. The
-kept aggregates are those of the replay, and how far they reach is where the ledger ends. 5. Each deposit's manifest,
+1. The ledger re-derives (`ledger.audit`: batches, frontiers, tiles), and the published checkpoint is a prefix of it.
+2. Each leaf's statement is there, is the one of that digest, and parses. 3. The rules, replayed from the genesis on,
+admit each of them with exactly its leaf. 4. The kept aggregates are those of the replay. 5. Each deposit's manifest,
 boxes and segments are there: every byte is read and hashed, and every lock reaches to the deposit's term or is due.
-6. Each sealed note that a statement names is there and is the one of that digest.
+6. Each sealed note that a statement names is there and is the one of that digest. 7. Each receipt that is handed in
+is borne out.
 
-One thing is told once: after a refused or missing statement the replay ends, since what follows cannot be judged.
+One thing is told once: after a refused or missing statement the replay ends, since what follows cannot be judged. The
+service may run meanwhile: what is kept is judged at the size that it had been brought to. Memory does not grow with the
+registry: state is in a temporary file (`scratch`), everything else is read once and let go.
 """
 
 import hashlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
 
 from app.errors import AppError, Mismatch
 from app.panels.capsule import box_hash
 from app.rules.act import SeenFacts
-from app.rules.aggregates import Aggregate, Deposited, format_aggregate, key_of
+from app.rules.aggregates import Deposited
 from app.rules.decide import Admitted
 from app.rules.replay import Entry, Replay
 from app.sealing.manifest import parse_manifest
-from app.service.aggregates import KIND, AggregateStore
+from app.service.aggregates import KIND, read_versions
+from app.service.audit_projections import compare_again, compare_all
+from app.service.audit_receipts import check_receipt
+from app.service.findings import Finding
+from app.service.history import History
 from app.service.locks import DONE, DUE
 from app.service.logstore import RecordLogStore
 from app.service.notes import DamagedNote, note_bytes
-from app.service.places import Segment, blob_key, expected_segments
+from app.service.places import Segment, expected_segments
+from app.service.projections import read_watermark
+from app.service.scratch import Scratch
+from app.service.segments import look_at
 from app.service.statements import StatementStore
-from app.statements.statement import digest_of, parse_leaf
+from app.statements.kinds import Genesis
+from app.statements.statement import digest_of, parse_leaf, parse_statement
 from ledger.audit import audit as audit_ledger
 from ledger.batch import check_extends
-from ledger.errors import DamagedLog
-from ledger.merkle import EMPTY_FRONTIER, EMPTY_ROOT, leaf_hash
+from ledger.errors import DamagedLog, LedgerError
+from ledger.merkle import EMPTY_FRONTIER, Frontier
+from ledger.note import KeyType, VerifierKey
 from ledger.tip import decode_stored
-from storage.errors import StorageError
+from ledger.tree import Tree
 from storage.ports import BlobStore, RecordStore
 
+ROUNDS = 8
+"""How often aggregates that the service goes on writing are compared again."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One thing that is wrong: a stable code, where, and what."""
-
-    code: str
-    place: str
-    """A batch's id, `entry INDEX`, an aggregate's key, `deposit ID item I segment S`, `note SHA256`."""
-    message: str
+Tell = Callable[[str, int, int], None]
+"""(what is looked at, done, in all)"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,58 +63,176 @@ class Audited:
     segments: int
     segment_bytes: int
     notes: int
+    receipts: int
 
 
 class Audit:
     """One pass. `findings` yields what is wrong; `audited` tells afterwards what was looked at."""
 
-    def __init__(self, records: RecordStore, blobs: BlobStore, *, origin: str, genesis: bytes) -> None:
+    def __init__(
+        self,
+        records: RecordStore,
+        blobs: BlobStore,
+        *,
+        origin: str,
+        genesis: bytes,
+        published: str | None = None,
+        receipts: Iterable[tuple[str, bytes]] = (),
+        tell: Tell = lambda _what, _done, _all: None,
+    ) -> None:
+        """`published` is the checkpoint that was kept outside; `receipts` are names and bytes of files."""
         self._records, self._blobs = records, blobs
+        self._origin, self._published, self._receipts, self._tell = origin, published, tuple(receipts), tell
         self._log, self._statements = RecordLogStore(records), StatementStore(records)
-        self._replay = Replay(origin=origin, genesis=genesis, seen=self._seen)
-        self._roots: list[bytes] = [EMPTY_ROOT]
-        self._times: list[int] = []
-        self._deposits: list[Deposited] = []
-        self._notes: set[bytes] = set()
-        self._segments = self._bytes = self._size = 0
+        self._tree = Tree(self._log, cached_batch_bytes=8 * 2**20, cached_tiles=256)
+        self._history = History(self._log, self._tree)
+        self._scratch = Scratch()
+        self._facts = SeenFacts(root=None, superseded_at=None)
+        self._replay = Replay(
+            origin=origin,
+            genesis=genesis,
+            seen=lambda _size, _before: self._facts,
+            view=self._scratch,
+            entered=self._scratch,
+        )
+        self._frontier: Frontier = EMPTY_FRONTIER
+        self._key: VerifierKey | None = None
+        self._end = self._kept = self._applied = 0
+        self._segments = self._bytes = self._checked = 0
+
+    def close(self) -> None:
+        """Remove the temporary file; `audited` is not to be asked after that."""
+        self._scratch.close()
 
     @property
     def audited(self) -> Audited:
         """What was looked at so far."""
         return Audited(
-            size=self._size,
-            deposits=len(self._deposits),
+            size=self._frontier.size,
+            deposits=self._scratch.count("deposit"),
             segments=self._segments,
             segment_bytes=self._bytes,
-            notes=len(self._notes),
+            notes=self._scratch.count("note"),
+            receipts=self._checked,
         )
 
     async def findings(self) -> AsyncIterator[Finding]:
         """Yield every finding; none when all is well. Raises only what the stores raise."""
         broken = False
-        async for each in audit_ledger(self._log):
+        await self._read_key()
+        published = [] if self._published is None else [self._published]
+        async for each in audit_ledger(
+            self._log, self._key, published, lambda done, of: self._tell("ledger", done, of)
+        ):
             broken = True
-            yield Finding(code=each.code, place=each.place, message=each.message)
-        whole = True
-        async for found in self._entries():
-            whole = False
+            place = "published.checkpoint" if each.code == "bad_checkpoint" else each.place
+            yield Finding(code=each.code, place=place, message=each.message, span=each.span)
+        last = await self._log.last()
+        self._end = 0 if last is None else last[0]
+        async for found in self._state(broken=broken):
             yield found
-        if whole and not broken:
-            async for found in self._aggregates():
+        for deposit, index in self._scratch.deposits():
+            async for found in self._deposit(deposit, index):
                 yield found
-        for deposit in self._deposits:
-            async for found in self._deposit(deposit):
+        for name in self._scratch.notes():
+            async for found in self._note(name):
                 yield found
-        for note in sorted(self._notes):
-            async for found in self._note(note):
-                yield found
+        async for found in self._held():
+            yield found
 
-    async def _entries(self) -> AsyncIterator[Finding]:
-        frontier = EMPTY_FRONTIER
-        while (data := await self._log.read(self._size)) is not None:
+    async def _read_key(self) -> None:
+        """The log's key, as the genesis names it: what it signed outside is checked with it."""
+        try:
+            first = await self._history.batch_from(0)
+            text = None if first is None else await self._statements.read(parse_leaf(first.entries[0].decode()).digest)
+            claims = None if text is None else parse_statement(text).claims
+        except (AppError, LedgerError, UnicodeError):
+            return  # the passes that follow name it
+        if isinstance(claims, Genesis):
+            self._key = VerifierKey(name=self._origin, type=KeyType.ED25519, public_key=claims.log)
+
+    # The statements, the rules, and what is kept of them.
+
+    async def _state(self, *, broken: bool) -> AsyncIterator[Finding]:
+        """Replay up to where the kept aggregates were brought, compare, and replay the rest."""
+        async for found in self._bring_to_watermark():
+            yield found
+            if found.code != "projection_differs":
+                return
+            broken = True  # without a watermark there is no size to compare at
+        busy = set[str]()
+        if not broken:
+            async for found in compare_all(self._records, self._scratch, self._kept, busy):
+                yield found
+        for _ in range(ROUNDS):
+            if not busy:
+                break
+            again, busy = sorted(busy), set[str]()
+            async for found in self._bring_to_watermark():
+                yield found
+                return
+            async for found in compare_again(self._records, self._scratch, self._kept, again, busy):
+                yield found
+        for key in sorted(busy):
+            async for found in self._beyond(key):
+                yield found
+        async for found in self._entries(None):
+            yield found
+
+    async def _bring_to_watermark(self) -> AsyncIterator[Finding]:
+        try:
+            mark = await read_watermark(self._records)
+        except AppError as error:
+            mark = None
+            yield Finding(code="projection_differs", place="watermark", message=error.message)
+        else:
+            if mark is None and await self._has_two_batches():
+                yield Finding(code="projection_differs", place="watermark", message="it is missing")
+        self._applied = 0 if mark is None else mark.size
+        if mark is not None and not mark.whole:
+            message = "a rebuild of the projections was begun and not finished"
+            yield Finding(code="projection_differs", place="watermark", message=message)
+        elif mark is not None:
+            async for found in self._entries(mark.size):
+                yield found
+                return
+            if mark.size > self._frontier.size:
+                message = f"it says {mark.size}, and {self._frontier.size} entries can be read"
+                yield Finding(code="projection_differs", place="watermark", message=message)
+        self._kept = self._frontier.size
+
+    async def _has_two_batches(self) -> bool:
+        """While the first batch is applied there is no watermark yet; later there must be one."""
+        first = await self._log.read(0)
+        if first is None:
+            return False
+        try:
+            return await self._log.read(decode_stored(0, first).end) is not None
+        except DamagedLog:
+            return True
+
+    async def _beyond(self, key: str) -> AsyncIterator[Finding]:
+        """An aggregate that stays ahead of the watermark: begun by a crash, busy all the time, or made up."""
+        found = await self._records.get(KIND, key)
+        if found is None:
+            return
+        newest = read_versions(key, found.data)[0].size
+        if newest > await self._tree.size():
+            yield Finding(
+                code="projection_differs",
+                place=key,
+                message=f"it is said to be of the size {newest}, which is not reached",
+            )
+
+    async def _entries(self, until: int | None) -> AsyncIterator[Finding]:
+        """Replay on, up to `until` entries or all; stop at the first finding."""
+        while until is None or self._frontier.size < until:
+            data = await self._log.read(self._frontier.size)
+            if data is None:
+                return
             try:
-                batch = decode_stored(self._size, data)
-                check_extends(frontier, batch)
+                batch = decode_stored(self._frontier.size, data)
+                check_extends(self._frontier, batch)
             except DamagedLog:
                 return  # the ledger's own audit has named it
             for index, entry in enumerate(batch.entries, batch.start):
@@ -114,9 +240,8 @@ class Audit:
                 if problem is not None:
                     yield problem
                     return
-                frontier = frontier.append(leaf_hash(entry))
-                self._roots.append(frontier.root)
-            self._size = batch.end
+            self._frontier = batch.frontier
+            self._tell("statements", batch.end, max(batch.end, self._end))
 
     async def _entry(self, index: int, entry: bytes) -> Finding | None:
         place = f"entry {index}"
@@ -132,49 +257,28 @@ class Audit:
                     code="statement_changed",
                     place=place,
                     message=f"under the digest {leaf.digest.hex()} the statement {digest_of(text).hex()} is stored",
+                    span=(0, len(text)),
                 )
-            self._times.append(leaf.time)
-            self._note_down(self._replay.add(Entry(index=index, leaf=entry.decode(), statement=text)))
+            self._facts = await self._history.seen(parse_statement(text).envelope.seen.size, index)
+            admitted = self._replay.add(Entry(index=index, leaf=entry.decode(), statement=text))
         except (AppError, UnicodeError) as error:
             # A stored byte can break any form on its way: the digest in the leaf is what it is compared with.
             code = error.code if isinstance(error, Mismatch) else "statement_changed"
             return Finding(code=code, place=place, message=str(error))
+        self._note_down(index, admitted)
         return None
 
-    def _note_down(self, admitted: Admitted) -> None:
+    def _note_down(self, index: int, admitted: Admitted) -> None:
         note = getattr(admitted.statement.claims, "note", None)
         if note is not None:
-            self._notes.add(note)
-        self._deposits += [each for each in admitted.changes if isinstance(each, Deposited)]
+            self._scratch.add_note(note)
+        for each in admitted.changes:
+            if isinstance(each, Deposited):
+                self._scratch.add_deposit(each, index)
 
-    def _seen(self, size: int, before: int) -> SeenFacts:
-        if size > before:
-            return SeenFacts(root=None, superseded_at=None)
-        return SeenFacts(root=self._roots[size], superseded_at=self._times[size] if size < before else None)
+    # What the statements name.
 
-    async def _aggregates(self) -> AsyncIterator[Finding]:
-        kept, derived, after = AggregateStore(self._records), dict(self._replay.view.aggregates), ""
-        while page := await self._records.page(KIND, after=after, limit=500):
-            after = page[-1].id
-            for record in page:
-                expected = derived.pop(record.id, None)
-                try:
-                    found = await kept.newest(record.id)
-                    same = found is not None and expected is not None and _text(found) == _text(expected)
-                except (AppError, KeyError):
-                    same = False
-                if not same:
-                    yield Finding(
-                        code="projection_differs",
-                        place=record.id,
-                        message="the kept aggregate is not the one that the statements give: muniment serve --rebuild",
-                    )
-        for key in derived:
-            yield Finding(
-                code="projection_differs", place=key, message="the aggregate is not kept: muniment serve --rebuild"
-            )
-
-    async def _deposit(self, deposit: Deposited) -> AsyncIterator[Finding]:
+    async def _deposit(self, deposit: Deposited, index: int) -> AsyncIterator[Finding]:
         place = f"deposit {deposit.id}"
         found = await self._records.get("manifest", f"{deposit.id}/{deposit.manifest_hash.hex()}")
         for capsule in deposit.capsules:
@@ -187,36 +291,32 @@ class Audit:
             message = f"the manifest {deposit.manifest_hash.hex()} is missing or changed"
             yield Finding(code="manifest_damaged", place=place, message=message)
             return
+        # `lock-due` is removed after `locked` was written: in this order one of them is seen.
         due = await self._records.get(DUE, deposit.id)
         done = await self._records.get(DONE, deposit.id)
         until = int(done.data) if done is not None and due is None else 0
-        if due is None and done is None:
+        if due is None and done is None and index < self._applied:
             yield Finding(code="lock_missing", place=place, message="no job locks its segments for their term")
-        for each in expected_segments(parse_manifest(found.data)):
+        segments = expected_segments(parse_manifest(found.data))
+        for number, each in enumerate(segments, 1):
             problem = await self._segment(deposit.id, each, until)
             if problem is not None:
-                code, message = problem
-                yield Finding(code=code, place=f"{place} item {each.item} segment {each.segment}", message=message)
+                yield problem
+            self._tell(f"segments of {deposit.id[:8]}", number, len(segments))
 
-    async def _segment(self, deposit_id: str, expected: Segment, until: int) -> tuple[str, str] | None:
-        key = blob_key(bytes.fromhex(deposit_id), expected.item, expected.segment)
-        try:
-            stat = await self._blobs.stat(key)
-            if stat is None:
-                return "segment_missing", "the segment is not in the store"
-            hashed, count = hashlib.sha256(), 0
-            async for piece in self._blobs.get(key, version=stat.version):
-                hashed.update(piece)
-                count += len(piece)
-        except StorageError as error:
-            return "segment_damaged", error.message
+    async def _segment(self, deposit_id: str, expected: Segment, until: int) -> Finding | None:
+        looked = await look_at(self._blobs, deposit_id, expected)
+        if looked.stat is None:
+            return looked.finding
         self._segments += 1
-        self._bytes += count
-        if count != expected.size or hashed.digest() != expected.sha256:
-            return "segment_damaged", f"{count} bytes with the SHA-256 {hashed.hexdigest()}, not as the manifest says"
-        if stat.retain_until < until:
-            return "lock_short", f"its lock ends at {stat.retain_until}, and the term at {until}"
-        return None
+        self._bytes += looked.size
+        if looked.finding is None and looked.stat.retain_until < until:
+            return Finding(
+                code="lock_short",
+                place=f"deposit {deposit_id} item {expected.item} segment {expected.segment}",
+                message=f"its lock ends at {looked.stat.retain_until}, and the term at {until}",
+            )
+        return looked.finding
 
     async def _note(self, name: bytes) -> AsyncIterator[Finding]:
         found = await self._records.get("note", name.hex())
@@ -227,6 +327,14 @@ class Audit:
         if not whole:
             yield Finding(code="note_damaged", place=f"note {name.hex()}", message="the note is missing or changed")
 
-
-def _text(aggregate: Aggregate) -> str:
-    return f"{key_of(aggregate)} {format_aggregate(aggregate)}"
+    async def _held(self) -> AsyncIterator[Finding]:
+        for name, data in self._receipts:
+            if self._key is None:
+                yield Finding(
+                    code="receipt_contradicts", place=name, message="the ledger has no genesis to check it by"
+                )
+                continue
+            found = await check_receipt(self._tree, await self._tree.size(), self._key, name, data)
+            self._checked += 1
+            if found is not None:
+                yield found

@@ -117,10 +117,7 @@ class Projections:
 
     async def load(self) -> None:
         """Read how far the projections reach; finish a rebuild that was interrupted."""
-        found = await self._records.get("watermark", "it")
-        mark = Watermark(size=0, time=0, whole=True)
-        if found is not None:
-            mark = _read(Watermark, found.data, "the watermark")
+        mark = await read_watermark(self._records) or Watermark(size=0, time=0, whole=True)
         if not mark.whole:
             await self._drop()
             mark = Watermark(size=0, time=0, whole=True)
@@ -163,11 +160,8 @@ class Projections:
 
         What it applied need not be decided again, and cannot be once it is two batches ahead: the states are gone.
         """
-        found = await self._records.get("watermark", "it")
-        if found is None:
-            return False
-        mark = _read(Watermark, found.data, "the watermark")
-        if not mark.whole or mark.size <= self.size:
+        mark = await read_watermark(self._records)
+        if mark is None or not mark.whole or mark.size <= self.size:
             return False
         self.size, self.time = mark.size, mark.time
         return True
@@ -270,6 +264,12 @@ class Projections:
         found = await self._records.get("watermark", "it")
         if found is not None:
             await self._records.delete("watermark", "it", revision=found.revision)
+
+
+async def read_watermark(records: RecordStore) -> Watermark | None:
+    """Return how far the stored projections reach. Raises DamagedProjection."""
+    found = await records.get("watermark", "it")
+    return None if found is None else _read(Watermark, found.data, "the watermark")
 
 
 async def _all(calls: Sequence[Callable[[], Awaitable[None]]]) -> None:

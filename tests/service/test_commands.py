@@ -58,8 +58,10 @@ def act(world: World, url: str, name: str, claims: object) -> None:
     post(world, url)
 
 
-def audited(folder: Path) -> tuple[int, dict[str, object]]:
-    done = subprocess.run(muniment("audit", "--dir", folder, "--json"), capture_output=True, text=True, check=False)
+def audited(folder: Path, *more: str) -> tuple[int, dict[str, object]]:
+    done = subprocess.run(
+        muniment("audit", "--dir", folder, *more, "--json"), capture_output=True, text=True, check=False
+    )
     return done.returncode, json.loads(done.stdout)
 
 
@@ -80,10 +82,17 @@ def test_a_registry_is_served_killed_served_again_stopped_and_audited(tmp_path: 
     code, report = audited(folder)
     assert (code, report["findings"]) == (0, [])
     assert report["audited"]["size"] == len(world.entries) == 4  # type: ignore[index]
+    (tmp_path / "receipt").write_text("c2sp.org/tlog-proof@v1\nindex 0\n\nrot")
+    code, report = audited(folder, "--receipt", str(tmp_path / "receipt"))
+    assert (code, report["findings"][0]["code"]) == (1, "bad_receipt")  # type: ignore[index]
     _change_last_batch(folder / "records.sqlite")
     code, report = audited(folder)
     assert code == 1
-    assert report["findings"][0]["code"] == "bad_batch"  # type: ignore[index]
+    first = report["findings"][0]  # type: ignore[index]
+    assert first["code"] == "bad_batch"
+    said = subprocess.run(muniment("audit", "--dir", folder), capture_output=True, text=True, check=False).stdout
+    assert f"bytes {first['span'][0]} to {first['span'][1] - 1}: " in said
+    assert f"  {first['next_step']}\n" in said
     refused = subprocess.run(muniment("serve", "--dir", folder), capture_output=True, text=True, check=False)
     assert refused.returncode == 1
     assert "damaged_log" in refused.stderr

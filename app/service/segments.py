@@ -1,0 +1,52 @@
+"""Reading one stored segment to its end: is it what the manifest says?"""
+
+import hashlib
+from dataclasses import dataclass
+
+from app.service.findings import Finding
+from app.service.places import Segment, blob_key
+from storage.errors import NotFound, StorageError, Unavailable
+from storage.ports import BlobStat, BlobStore
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Looked:
+    """What was read: how many bytes, what stands there, and what is wrong with it."""
+
+    size: int
+    stat: BlobStat | None
+    finding: Finding | None
+
+
+async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment) -> Looked:
+    """Read a segment (in pieces of at most 1 MiB). Raises Unavailable when the store does not answer."""
+    key = blob_key(bytes.fromhex(deposit_id), expected.item, expected.segment)
+    place = f"deposit {deposit_id} item {expected.item} segment {expected.segment}"
+    stat, count, hashed = None, 0, hashlib.sha256()
+    try:
+        stat = await blobs.stat(key)
+        if stat is None:
+            return _missing(place)
+        async for piece in blobs.get(key, version=stat.version):
+            hashed.update(piece)
+            count += len(piece)
+    except NotFound:
+        return _missing(place)
+    except Unavailable:
+        raise
+    except StorageError as error:
+        finding = Finding(code="segment_damaged", place=place, message=error.message, span=(0, expected.size))
+        return Looked(size=count, stat=stat, finding=finding)
+    if count == expected.size and hashed.digest() == expected.sha256:
+        return Looked(size=count, stat=stat, finding=None)
+    message = f"{count} bytes with the SHA-256 {hashed.hexdigest()}, not {expected.size} with {expected.sha256.hex()}"
+    # There is one digest for the whole segment; where the length differs, bytes are missing or too many from there on.
+    span = (0, expected.size) if count == expected.size else (min(count, expected.size), max(count, expected.size))
+    return Looked(
+        size=count, stat=stat, finding=Finding(code="segment_damaged", place=place, message=message, span=span)
+    )
+
+
+def _missing(place: str) -> Looked:
+    finding = Finding(code="segment_missing", place=place, message="the segment is not in the store")
+    return Looked(size=0, stat=None, finding=finding)
