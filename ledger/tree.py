@@ -8,6 +8,7 @@ Sizes are the caller's: ask only for sizes that were signed.
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterable
+from hashlib import sha256
 
 from ledger.batch import Batch, check_extends, entry_in
 from ledger.errors import BadProof, DamagedLog, Malformed
@@ -20,7 +21,6 @@ from ledger.merkle import (
     inclusion_path,
     inclusion_ranges,
     leaf_hash,
-    root_of,
     subtrees,
     verify_consistency,
     verify_inclusion,
@@ -31,6 +31,7 @@ from ledger.tip import decode_stored, frontier_before
 
 _MASK = TILE_WIDTH - 1
 _ENTRY_OVERHEAD = 64  # bytes that a small bytes object costs beyond its content
+_INNER_HASHES = 65_536  # some 15 MB
 _BATCH_OVERHEAD = 512  # about what a batch costs beyond its entries and hashes
 
 
@@ -46,6 +47,8 @@ class Tree:
         self._batches_room = cached_batch_bytes
         self._hashes: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         self._cached_tiles = cached_tiles
+        self._inner: OrderedDict[tuple[int, int], bytes] = OrderedDict()
+        """Hashes of complete subtrees that lie inside tiles: without them a proof costs 255 hashes a level."""
         self._written: dict[int, int] = {}
 
     async def size(self) -> int:
@@ -190,11 +193,20 @@ class Tree:
 
     async def _node(self, level: int, index: int) -> bytes:
         """The hash of the complete subtree (level, index), from the tile that it stands in."""
+        known = self._inner.get((level, index))
+        if known is not None:
+            self._inner.move_to_end((level, index))
+            return known
         tile_level, height = divmod(level, TILE_HEIGHT)
         first, count = index << height, 1 << height
         place = first & _MASK
         hashes = await self._tile_hashes(tile_level, first >> TILE_HEIGHT, place + count)
-        return _root_of(hashes[place * HASH_BYTES : (place + count) * HASH_BYTES])
+        root = _root_of(hashes[place * HASH_BYTES : (place + count) * HASH_BYTES])
+        if height > 0:
+            self._inner[level, index] = root
+            if len(self._inner) > _INNER_HASHES:
+                self._inner.popitem(last=False)
+        return root
 
     async def _tile_hashes(self, level: int, index: int, width: int) -> bytes:
         """At least `width` hashes of a tile: cached, stored, or derived from what stands below."""
@@ -225,7 +237,11 @@ class Tree:
 
 
 def _root_of(hashes: bytes) -> bytes:
-    return root_of(hashes[at : at + HASH_BYTES] for at in range(0, len(hashes), HASH_BYTES))
+    """The root of 2^n joined hashes."""
+    while len(hashes) > HASH_BYTES:
+        pairs = range(0, len(hashes), 2 * HASH_BYTES)
+        hashes = b"".join([sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
+    return hashes
 
 
 def _weight(batch: Batch) -> int:
