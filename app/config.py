@@ -53,6 +53,8 @@ class Settings:
     """With witnesses: how often checkpoints are published, at most."""
     witness_milliseconds: int = 2000
     """With witnesses: how long a publication waits for those that are expected to answer."""
+    scrub_hours: int = 24
+    """How often the service reads all stored batches again, in the background; 0: never."""
     published: Path
     """Where the newest published checkpoint is kept: outside the record store."""
 
@@ -73,6 +75,7 @@ _KEYS = (
     "witnesses",
     "publication_milliseconds",
     "witness_milliseconds",
+    "scrub_hours",
     "published",
 )
 _RANGES = {
@@ -83,6 +86,7 @@ _RANGES = {
     "shutdown_seconds": (1, 600),
     "publication_milliseconds": (20, 3_600_000),
     "witness_milliseconds": (50, 60_000),
+    "scrub_hours": (0, 8760),
 }
 _DEFAULTS: dict[str, object] = {
     "listen": "127.0.0.1:8080",

@@ -95,6 +95,7 @@ async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry
         publication_seconds=settings.publication_milliseconds / 1000,
         witness_seconds=settings.witness_milliseconds / 1000,
         published=settings.published,
+        scrub_seconds=settings.scrub_hours * 3600,
     )
     async with open_stores(settings) as stores:
         yield Registry(terms, stores.records, stores.blobs, now, law)

@@ -57,7 +57,7 @@ async def audit(
     last = await store.last()
     while last is not None and at <= last[0]:
         data = await store.read(at)
-        following = None if data is not None else await _next_start(store, at, last[0])
+        following = None if data is not None else await next_start(store, at, last[0])
         if data is None:
             message = f"the entries from {at} on are missing; the next stored batch starts at {following}"
             yield Finding(code="gap", place=batch_id(at), message=message, index=at)
@@ -68,7 +68,7 @@ async def audit(
                 yield Finding(
                     code="bad_batch", place=batch_id(at), message=error.message, index=at, span=(0, len(data))
                 )
-                following = await _next_start(store, at, last[0])
+                following = await next_start(store, at, last[0])
                 if following is None:
                     break
         if following is not None:
@@ -155,7 +155,7 @@ def _bad_tile(tile: Tile, stored: bytes, derived: bytes) -> Finding:
     return Finding(code="bad_tile", place=tile.path, message=message, span=span)
 
 
-async def _next_start(store: LogStore, at: int, last_start: int) -> int | None:
+async def next_start(store: LogStore, at: int, last_start: int) -> int | None:
     """The smallest start above `at` under which a batch stands, found by halving."""
     if last_start <= at:
         return None

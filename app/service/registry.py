@@ -29,6 +29,7 @@ from app.service.notes import NoteStore
 from app.service.projections import Projections
 from app.service.published import PublishedFile
 from app.service.reading import Reading
+from app.service.scrub import Scrub
 from app.service.statements import StatementStore
 from app.service.sweeping import UploadSweep
 from app.service.tokens import Sealer
@@ -67,6 +68,8 @@ class Terms:
     """This log, its witnesses and when a publication is complete; None: what is signed is published at once."""
     publication_seconds: float = 1
     witness_seconds: float = 2
+    scrub_seconds: int = 0
+    """How often all stored batches are read again; 0: never."""
     published: Path | None = None
     """Where the newest published checkpoint is kept, outside the stores; None: nowhere (in tests)."""
 
@@ -146,6 +149,8 @@ class Registry:
         self.upload_sweep = UploadSweep(
             records, blobs, self.projections, provisional_lock_days=terms.provisional_lock_days
         )
+        self.scrub = Scrub(records, log_store, self.statements, clock, every_seconds=terms.scrub_seconds)
+        self._scrubbing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()
         self._sweep_at = clock() + SWEEP_FIRST
@@ -184,9 +189,18 @@ class Registry:
             raise
         self._locks_due.set()
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
+        if self.terms.scrub_seconds:
+            self._scrubbing = asyncio.create_task(self.scrub.run(), name="scrub")
 
     async def close(self) -> None:
         """Finish what was submitted, and end; the stores stay open. Safe to call twice."""
+        if self._scrubbing is not None:
+            self._scrubbing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._scrubbing
+            self._scrubbing = None
+            with contextlib.suppress(StorageError):  # what was not noted is read once more
+                await self.scrub.close()
         if self._upkeep is not None:
             self._upkeep.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -69,4 +69,20 @@ async def alive(_request: web.Request) -> web.Response:
 async def ready(request: web.Request) -> web.Response:
     """Stores answer and the ledger takes statements; a problem (503) where not."""
     await request.app[REGISTRY].ready()
-    return json_answer({"status": "ready", "size": request.app[REGISTRY].sequencer.size})
+    registry = request.app[REGISTRY]
+    scrub = await registry.scrub.status()
+    return json_answer(
+        {
+            "status": "ready",
+            "size": registry.sequencer.size,
+            "scrub": None
+            if scrub is None
+            else {
+                "begun": scrub.begun,
+                "finished": scrub.finished or None,
+                "at": scrub.at,
+                "findings": scrub.count,
+                "findings_before": scrub.before,
+            },
+        }
+    )
