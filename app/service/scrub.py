@@ -161,7 +161,7 @@ class Scrub:
 
     async def _finish(self, state: ScrubState) -> None:
         now = self._clock()
-        if await self._write(replace(state, finished=max(now, 1), written=now)):
+        if await self._write(replace(state, finished=max(now, state.begun), written=now)):
             log.info("scrubbed %d entries, %d findings", state.at, state.count)
         self._ours = False
 

@@ -152,6 +152,18 @@ def test_a_copy_never_goes_back_nor_takes_another_ledger(tmp_path: Path, capsys:
     assert files_of(out) == kept
 
 
+def test_what_was_published_is_exported_with_its_cosignatures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    world, out = peopled(), tmp_path / "out"
+    folder = written(tmp_path / "registry", world)
+    text = asyncio.run(filled(folder, world, 4)) + "— w1 " + "A" * 32 + "\n"
+    asyncio.run(filled(folder, world))
+    (folder / "published.checkpoint").write_text(text)
+    assert export(capsys, folder, out)["size"] == 4
+    assert (out / "checkpoint").read_text() == text
+
+
 async def test_the_service_gives_the_partial_tiles_of_every_size_that_it_published() -> None:
     world = peopled()
     async with open_house(world) as house:
