@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ledger.errors import DamagedLog, Malformed
-from ledger.merkle import HASH_BYTES, MAX_SIZE, Frontier, leaf_hash
+from ledger.merkle import HASH_BYTES, MAX_SIZE, Frontier, leaf_hashes
 from ledger.tiles import MAX_ENTRY_BYTES, decode_entries, encode_entry
 
 MAGIC = b"muniment-batch/v1\n"
@@ -39,9 +39,9 @@ class Batch:
             raise Malformed(
                 f"a batch of {len(self.entries)} entries from {self.start} has a frontier of size {self.frontier.size}"
             )
-        if _FRAME_BYTES + sum(2 + len(entry) for entry in self.entries) > MAX_BATCH_BYTES:
+        if _FRAME_BYTES + 2 * len(self.entries) + sum(map(len, self.entries)) > MAX_BATCH_BYTES:
             raise Malformed(f"a batch of more than {MAX_BATCH_BYTES} bytes")
-        if any(len(entry) > MAX_ENTRY_BYTES for entry in self.entries):
+        if max(map(len, self.entries)) > MAX_ENTRY_BYTES:
             raise Malformed(f"a batch with an entry of more than {MAX_ENTRY_BYTES} bytes")
 
     @property
@@ -94,7 +94,7 @@ class Batch:
 
 def next_batch(frontier: Frontier, entries: Sequence[bytes]) -> Batch:
     """The batch that appends `entries` to the tree of `frontier`. Raises Malformed (none, too large, too many)."""
-    after = frontier.extend(leaf_hash(entry) for entry in entries)
+    after = frontier.extend(leaf_hashes(entries))
     return Batch(start=frontier.size, entries=tuple(entries), frontier=after)
 
 
@@ -102,7 +102,7 @@ def check_extends(frontier: Frontier, batch: Batch) -> None:
     """Raise DamagedLog unless `batch` stands right after `frontier` and its entries re-derive its own frontier."""
     if batch.start != frontier.size:
         raise DamagedLog(f"the batch from {batch.start} does not extend the tree of size {frontier.size}")
-    if frontier.extend(leaf_hash(entry) for entry in batch.entries) != batch.frontier:
+    if frontier.extend(leaf_hashes(batch.entries)) != batch.frontier:
         raise DamagedLog(
             f"the entries {batch.start} to {batch.end - 1} do not re-derive the stored frontier of size {batch.end}",
             "Run the audit; restore the store from a backup that passes it.",
@@ -132,6 +132,8 @@ def entry_span(batch: Batch, index: int) -> tuple[int, int]:
 def how_many_fit(entries: Sequence[bytes]) -> int:
     """How many of `entries`, from the first, make one batch of at most MAX_BATCH_BYTES."""
     room = MAX_BATCH_BYTES - _FRAME_BYTES
+    if 2 * len(entries) + sum(map(len, entries)) <= room:
+        return len(entries)
     for count, entry in enumerate(entries):
         room -= 2 + len(entry)
         if room < 0:

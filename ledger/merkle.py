@@ -28,6 +28,11 @@ def leaf_hash(entry: bytes) -> bytes:
     return sha256(b"\x00" + entry).digest()
 
 
+def leaf_hashes(entries: Iterable[bytes]) -> list[bytes]:
+    """`leaf_hash` of each entry, in order."""
+    return [sha256(b"\x00" + entry).digest() for entry in entries]
+
+
 def node_hash(left: bytes, right: bytes) -> bytes:
     """SHA-256(0x01 ‖ left ‖ right) of two 32-byte hashes."""
     return sha256(b"\x01" + left + right).digest()
@@ -66,9 +71,9 @@ class Frontier:
     def extend(self, leaves: Iterable[bytes]) -> "Frontier":
         """The frontier with these leaf hashes (32 bytes each) appended in order."""
         nodes, hashes, rests = list(leaves), list(self.hashes), list[bytes]()
-        for leaf in nodes:
-            if len(leaf) != HASH_BYTES:
-                raise Malformed(f"a leaf hash has {len(leaf)} bytes instead of {HASH_BYTES}")
+        for length in set(map(len, nodes)):
+            if length != HASH_BYTES:
+                raise Malformed(f"a leaf hash has {length} bytes instead of {HASH_BYTES}")
         size, carry = self.size + len(nodes), self.size
         # Level by level: what is new there, with the old subtree of that level before it, makes pairs, and a rest.
         while nodes:

@@ -144,6 +144,33 @@ class Sequencer(Generic[SubmissionT]):
             self._full.set()
         return await waiting.future
 
+    async def submit_all(self, submissions: Sequence[SubmissionT]) -> tuple[Committed | Exception, ...]:
+        """Have each of `submissions` decided and appended, as `submit` does; one outcome for each, in order.
+
+        They are taken in order, with what others submit, in as many batches as they need: not all or nothing.
+        Raises Stopped where nothing was taken.
+        """
+        if self._state is not SequencerState.RUNNING:
+            raise self._stopped()
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        waiting = [Waiting(value=each, arrived=now, future=loop.create_future()) for each in submissions]
+        self._queue.extend(waiting)
+        self._wake.set()
+        if len(self._queue) >= self._max_batch:
+            self._full.set()
+        outcomes: list[Committed | Exception] = []
+        try:
+            for each in waiting:
+                try:
+                    outcomes.append(await each.future)
+                except Exception as error:
+                    outcomes.append(error)
+        finally:  # one who gives up on some gives up on all; those that were taken stand all the same
+            for each in waiting:
+                each.future.cancel()
+        return tuple(outcomes)
+
     async def wait_for(self, size: int) -> str:
         """Return the newest signed checkpoint as soon as its size is at least `size`. Raises Stopped."""
         if self._state is not SequencerState.RUNNING:

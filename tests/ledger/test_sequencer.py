@@ -505,3 +505,42 @@ async def test_a_failing_read_to_catch_up_stops_nothing() -> None:
             await sequencer.catch_up()
         assert sequencer.state is SequencerState.RUNNING
         assert await sequencer.catch_up() == 0
+
+
+async def test_many_are_submitted_together_and_each_has_its_outcome() -> None:
+    store = DictStore()
+    words = [b"a", b"!no", b"b", b"a", *(b"%d" % number for number in range(20))]
+    async with running(store, full=8) as sequencer:
+        first, refused, second, again, *rest = await sequencer.submit_all(words)
+        assert isinstance(first, Committed)
+        assert isinstance(second, Committed)
+        assert (first.index, second.index) == (0, 1)
+        assert isinstance(refused, Refused)
+        assert isinstance(again, Committed)
+        assert again.index == 0
+        assert [one.index for one in rest if isinstance(one, Committed)] == list(range(2, 22))
+        assert max(len(Batch.decode(data).entries) for data in store.batches.values()) <= 8
+        assert await sequencer.submit_all([]) == ()
+    assert stored(store) == [b"a", b"b", *words[4:]]
+    with pytest.raises(Stopped):
+        await sequencer.submit_all([b"late"])
+
+
+async def test_one_who_gives_up_on_many_leaves_those_that_were_not_taken() -> None:
+    store = DictStore()
+    async with running(store, window=LONG, full=3) as sequencer:
+        task = asyncio.create_task(sequencer.submit_all([b"a", b"b"]))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.gather(*(sequencer.submit(word) for word in (b"c", b"d", b"e")))
+    assert stored(store) == [b"c", b"d", b"e"]
+
+
+async def test_a_stop_is_the_outcome_of_each_that_was_submitted_with_others() -> None:
+    store = FaultyStore(DictStore())
+    async with running(store, full=2) as sequencer:
+        store.inserts = [store.lost] * 3
+        outcomes = await sequencer.submit_all([b"a", b"b", b"c"])
+        assert [type(one) for one in outcomes] == [Stopped] * 3
