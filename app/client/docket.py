@@ -20,7 +20,7 @@ from app.panels.record import EpochRecord
 from app.panels.request import Release, begin_release, parse_request
 from app.rules.act import person_of, refuse
 from app.rules.aggregates import Deposited, Epoch, Order, Person, Request
-from app.rules.cases import case_of
+from app.rules.cases import case_of, not_recused
 from app.rules.deposits import deposit_of, epoch_of
 from app.rules.releases import request_of
 from app.rules.view import WholeView
@@ -74,6 +74,8 @@ def examine(view: WholeView, member: str, request: bytes) -> Docket:
     record, epoch = _epoch(view, asked)  # 1
     if member not in epoch.judges:  # 2
         raise refuse("not_on_panel", f"you are not a judge of the epoch {epoch.id}")
+    case = case_of(view, asked.case_id)
+    not_recused(case, member)
     order = _order(view, asked)  # 3
     requester = _requester(view, asked, order)  # 5
     deposit = deposit_of(view, asked.deposit_id)
@@ -82,7 +84,6 @@ def examine(view: WholeView, member: str, request: bytes) -> Docket:
         raise PanelError("requester_not_authorised")
     if release.request.order_hash != asked.order:
         raise PanelError("wrong_order")
-    case = case_of(view, asked.case_id)
     return Docket(
         request=request,
         case_id=asked.case_id,

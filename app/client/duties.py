@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from app.panels.states import SessionStatus
-from app.rules.aggregates import Epoch, Panel, Person, Request, Session
+from app.rules.aggregates import Case, Epoch, Panel, Person, Request, Session
 from app.rules.view import WholeView
 
 
@@ -148,7 +148,8 @@ def _release(view: WholeView, asked: Request, member: str) -> Duty | None:
     epoch = view.find(Epoch, asked.epoch_id.hex())
     if panel is None or epoch is None or panel.epoch_id != asked.epoch_id or asked.state.ended:
         return None
-    if member not in epoch.judges:
+    case = view.find(Case, asked.case_id.hex())
+    if member not in epoch.judges or (case is not None and member in case.recused):
         return None
     index = epoch.judges.index(member) + 1
     decided = next((each for each in asked.decisions if each.judge == index), None)

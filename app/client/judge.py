@@ -28,10 +28,11 @@ from app.panels.making.contribution import contribute
 from app.panels.making.deal import make_deal
 from app.panels.session import Session
 from app.panels.states import SessionStatus
-from app.rules.aggregates import Panel, Request
+from app.rules.aggregates import Case, Panel, Request
 from app.rules.releases import request_of
 from app.rules.view import WholeView
 from app.statements.kinds import (
+    CaseRecuse,
     Claims,
     Deposit,
     PanelAck,
@@ -152,6 +153,15 @@ class Judge:
                 note = await self._client.put_note(reason, (), case_recipients(state.view, docket.case_id))
             claims = ReleaseDecision(request=request, decision="refuse", contribution=None, note=note)
             return await self._client.post(claims)
+
+    async def recuse(self, case_id: bytes, reason: str | None) -> Receipt:
+        """Leave a case for good, with a reason sealed to it. Raises as `post` (recused, too_few_judges, …)."""
+        with only_one(self._client.home.path):
+            state = await self._client.sync()
+            note = None
+            if reason is not None:
+                note = await self._client.put_note(reason, (), case_recipients(state.view, case_id))
+            return await self._client.post(CaseRecuse(case_id=case_id, judge=state.me.id, note=note))
 
     # Which steps
 
@@ -361,7 +371,7 @@ class Judge:
         for made in self._kept.grants():
             asked = state.view.find(Request, made.request.hex())
             sent = asked is not None and any(encoded == made.contribution for _, encoded in asked.state.contributions)
-            if asked is not None and (sent or asked.state.ended or _overtaken(state.view, asked)):
+            if asked is not None and (sent or asked.state.ended or _overtaken(state.view, asked, state.me.id)):
                 self._kept.destroy_grant(made.request)
 
 
@@ -378,7 +388,11 @@ def _replaced(view: WholeView, panel: Panel, keys: HostKeys) -> bool:
     return all(card.encoded != keys.card for card in cards)
 
 
-def _overtaken(view: WholeView, asked: Request) -> bool:
+def _overtaken(view: WholeView, asked: Request, member: str) -> bool:
+    """Whether this judge can contribute to the request no more: its epoch has a successor, or he was recused."""
+    case = view.find(Case, asked.case_id.hex())
+    if case is not None and member in case.recused:
+        return True
     panel = view.find(Panel, asked.panel_id.hex())
     return panel is not None and panel.epoch_id != asked.epoch_id
 

@@ -23,7 +23,7 @@ from app.panels.errors import PanelError
 from app.panels.making.request import make_request
 from app.panels.request import Release, parse_request
 from app.rules.act import person_of, refuse
-from app.rules.aggregates import Deposited, Epoch, Order, Panel, Request, SealedCapsule
+from app.rules.aggregates import Case, Deposited, Epoch, Order, Panel, Request, SealedCapsule
 from app.rules.deposits import deposit_of
 from app.rules.releases import request_of
 from app.rules.view import WholeView
@@ -54,7 +54,8 @@ class Asked:
 class Progress:
     """What has come of a request. Names in the order of the panel's indices.
 
-    `stale`: the panel's judges changed before k of them had contributed; a new request is needed.
+    `stale`: the panel's judges changed before k of them had contributed; a new request is needed. `recused`: those who
+    were recused from the case before they contributed, and of whom nothing will come.
     """
 
     request: bytes
@@ -63,6 +64,7 @@ class Progress:
     granted: tuple[str, ...]
     refused: tuple[str, ...]
     silent: tuple[str, ...]
+    recused: tuple[str, ...]
     contributions: int
     released: bool
     accessed: bool
@@ -175,13 +177,18 @@ def progress_of(view: WholeView, digest: bytes) -> Progress:
     judges = names_of(view, epoch.judges if epoch is not None else ())
     decided = {each.judge: each.contribution is not None for each in asked.decisions}
     seats = list(enumerate(judges, 1))
+    case = view.find(Case, asked.case_id.hex())
+    came = dict(asked.state.contributions)
+    members = list(enumerate(epoch.judges if epoch is not None else (), 1))
+    left = {i for i, each in members if case is not None and each in case.recused and i not in came}
     return Progress(
         request=digest,
         deposit_id=asked.deposit_id,
         k=asked.state.release.record.k,
-        granted=tuple(name for index, name in seats if decided.get(index) is True),
-        refused=tuple(name for index, name in seats if decided.get(index) is False),
-        silent=tuple(name for index, name in seats if index not in decided),
+        granted=tuple(name for index, name in seats if decided.get(index) is True and index not in left),
+        refused=tuple(name for index, name in seats if decided.get(index) is False and index not in left),
+        silent=tuple(name for index, name in seats if index not in decided and index not in left),
+        recused=tuple(name for index, name in seats if index in left),
         contributions=len(asked.state.contributions),
         released=asked.state.released,
         accessed=asked.accessed,

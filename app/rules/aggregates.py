@@ -149,8 +149,16 @@ class Epoch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Recusing:
+    """A judge whose recusal waits for more keys of the authority: those that signed it so far (thumbprints)."""
+
+    judge: Member
+    signers: tuple[Member, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A case: who opened it, its parties, its panels (newest assignment last) and who presides."""
+    """A case: who opened it, its parties, its panels (newest assignment last), who presides, and who was recused."""
 
     PREFIX: ClassVar = "case"
     id: Raw
@@ -158,6 +166,8 @@ class Case:
     parties: tuple[Member, ...]
     panels: tuple[Digest, ...]
     presiding: Member | None
+    recused: tuple[Member, ...] = ()
+    recusing: tuple[Recusing, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

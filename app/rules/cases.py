@@ -1,12 +1,13 @@
-"""Cases: opened and assigned by a registrar or clerk, joined by depositors and parties."""
+"""Cases: opened and assigned by a registrar or clerk, joined by depositors and parties, left by recused judges."""
 
 from collections.abc import Iterator
 from dataclasses import replace
 
+from app.panels.record import parse_record
 from app.rules.act import Act, person_of, refuse
-from app.rules.aggregates import Aggregate, Case, Panel
+from app.rules.aggregates import Aggregate, Case, Epoch, Panel, Person, Recusing
 from app.rules.view import View
-from app.statements.kinds import CaseAssign, CaseOpen, CaseParty
+from app.statements.kinds import CaseAssign, CaseOpen, CaseParty, CaseRecuse
 
 
 def case_of(view: View, case_id: bytes) -> Case:
@@ -38,6 +39,8 @@ def assign(act: Act[CaseAssign]) -> Iterator[Aggregate]:
             f"the panel {act.claims.panel_id.hex()} has no certified epoch",
             "Finish its key ceremony first.",
         )
+    not_recused(case, presiding.id)
+    _enough_remain(act.view, act.claims.panel_id, case.recused)
     others = tuple(each for each in case.panels if each != act.claims.panel_id)
     yield replace(case, panels=(*others, act.claims.panel_id), presiding=presiding.id)
 
@@ -52,3 +55,61 @@ def join(act: Act[CaseParty]) -> Iterator[Aggregate]:
     if len(case.parties) >= 1000:
         raise refuse("too_many_parties", f"the case {case.id} has 1,000 parties", "Open a second case.")
     yield replace(case, parties=(*case.parties, person.id))
+
+
+def recuse(act: Act[CaseRecuse]) -> Iterator[Aggregate]:
+    """A judge of the case's panels, or who presides, leaves it: by his own word, or with the m-th key of the authority.
+
+    What he contributed before counts. Never so many that fewer than k of a panel remain.
+    """
+    case, judge = case_of(act.view, act.claims.case_id), act.claims.judge
+    by_himself = act.person is not None and act.person.id == judge
+    if not by_himself and act.holder.holder != "authority":
+        raise refuse("wrong_signer", "a recusal is signed by the judge himself or by a key of the authority")
+    person_of(act.view, judge, "judge")
+    not_recused(case, judge)
+    seats = [panel_id for panel_id in case.panels if judge in _judges(act.view, panel_id)]
+    if not seats and case.presiding != judge:
+        raise refuse(
+            "not_on_panel", f"the member {judge} neither presides over the case {case.id} nor is on its panels"
+        )
+    for panel_id in seats:
+        _enough_remain(act.view, panel_id, (*case.recused, judge))
+    waiting = next((each for each in case.recusing if each.judge == judge), Recusing(judge=judge, signers=()))
+    if act.holder.id in waiting.signers:
+        raise refuse("already_approved", f"the key {act.holder.id} recused {judge} before")
+    signers = waiting.signers if by_himself else (*waiting.signers, act.holder.id)
+    others = tuple(each for each in case.recusing if each.judge != judge)
+    if by_himself or len(signers) >= act.registry.authority.m:
+        yield replace(case, recused=(*case.recused, judge), recusing=others)
+    else:
+        yield replace(case, recusing=(*others, Recusing(judge=judge, signers=signers)))
+
+
+def not_recused(case: Case, judge: str) -> None:
+    """Raise Refused (recused) when the judge was recused from the case."""
+    if judge in case.recused:
+        raise refuse("recused", f"the judge {judge} was recused from the case {case.id}", "Another judge must do this.")
+
+
+def _judges(view: View, panel_id: bytes) -> tuple[str, ...]:
+    panel = view.find(Panel, panel_id.hex())
+    epoch = view.find(Epoch, panel.epoch_id.hex()) if panel is not None and panel.epoch_id is not None else None
+    return epoch.judges if epoch is not None else ()
+
+
+def _enough_remain(view: View, panel_id: bytes, recused: tuple[str, ...]) -> None:
+    """Raise Refused (too_few_judges) when fewer than k active judges of a certified panel are not recused."""
+    panel = view.find(Panel, panel_id.hex())
+    epoch = view.find(Epoch, panel.epoch_id.hex()) if panel is not None and panel.epoch_id is not None else None
+    if epoch is None:
+        return
+    k = parse_record(epoch.record).k
+    people = [view.find(Person, each) for each in epoch.judges if each not in recused]
+    remain = sum(person is not None and person.active for person in people)
+    if remain < k and any(each in recused for each in epoch.judges):
+        raise refuse(
+            "too_few_judges",
+            f"{remain} judges of the panel {panel_id.hex()} would remain for the case, and it takes {k}",
+            "Hand the panel to more judges first, or assign another panel.",
+        )

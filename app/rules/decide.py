@@ -48,6 +48,7 @@ HANDLERS: dict[str, Handler] = {
     "case.open": cases.open_case,
     "case.assign": cases.assign,
     "case.party": cases.join,
+    "case.recuse": cases.recuse,
     "deposit": deposits.deposit,
     "release.order": releases.order,
     "release.request": releases.request,

@@ -11,7 +11,7 @@ from dataclasses import replace
 from app.panels import admission_release as admission
 from app.rules.act import Act, refuse
 from app.rules.aggregates import Aggregate, Decision, Epoch, KeyHolder, Order, Panel, Request, SealedCapsule
-from app.rules.cases import case_of
+from app.rules.cases import case_of, not_recused
 from app.rules.deposits import deposit_of, epoch_of
 from app.rules.view import View
 from app.statements.keys import thumbprint
@@ -32,6 +32,7 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
     case = case_of(act.view, claims.case_id)
     if case.presiding != signer.id:
         raise refuse("not_presiding", f"the member {signer.id} does not preside over the case {case.id}")
+    not_recused(case, signer.id)
     if len(set(claims.deposits)) != len(claims.deposits) or len(set(claims.recipients)) != len(claims.recipients):
         raise refuse("duplicate_name", "the order names a deposit or a recipient twice")
     for deposit_id in claims.deposits:
@@ -139,6 +140,7 @@ def decision(act: Act[ReleaseDecision]) -> Iterator[Aggregate]:
     asked = request_of(act.view, claims.request)
     epoch = epoch_of(act.view, asked.epoch_id)
     judge = _judge_index(act, epoch)
+    not_recused(case_of(act.view, asked.case_id), epoch.judges[judge - 1])
     _may_still_move(act.view, asked)
     if any(each.judge == judge for each in asked.decisions):
         raise refuse("already_decided", f"judge {judge} decided on the request {asked.id} before")
@@ -157,7 +159,9 @@ def granted(asked: Request, judge: int, contribution: bytes) -> bool:
 def contribution(act: Act[ReleaseContribution]) -> Iterator[Aggregate]:
     """A judge sends the contribution that he granted; anyone can verify it, and the registry does."""
     asked = request_of(act.view, act.claims.request)
-    judge = _judge_index(act, epoch_of(act.view, asked.epoch_id))
+    epoch = epoch_of(act.view, asked.epoch_id)
+    judge = _judge_index(act, epoch)
+    not_recused(case_of(act.view, asked.case_id), epoch.judges[judge - 1])
     panel = _may_still_move(act.view, asked)
     message = act.claims.contribution
     if int.from_bytes(message[:2], "big") != judge:

@@ -212,6 +212,15 @@ class CaseParty:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CaseRecuse:
+    """A judge takes no part in the case any more. Signed by himself, or by m authority keys, one statement each."""
+
+    case_id: Id
+    judge: Member
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capsule:
     """A deposit's secret sealed to one panel: the public part (161 bytes) and what it binds to."""
 
@@ -317,6 +326,7 @@ Claims = (
     | CaseOpen
     | CaseAssign
     | CaseParty
+    | CaseRecuse
     | Deposit
     | ReleaseOrder
     | ReleaseRequest
@@ -343,6 +353,7 @@ KINDS: dict[str, type[Claims]] = {
     "case.open": CaseOpen,
     "case.assign": CaseAssign,
     "case.party": CaseParty,
+    "case.recuse": CaseRecuse,
     "deposit": Deposit,
     "release.order": ReleaseOrder,
     "release.request": ReleaseRequest,

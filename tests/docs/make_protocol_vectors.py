@@ -5,6 +5,7 @@ The tests read the files and compute everything again from the inputs in them; t
 
 import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -42,6 +43,7 @@ from app.statements.kinds import (
     Capsule,
     CaseAssign,
     CaseOpen,
+    CaseRecuse,
     Deposit,
     DepositSlots,
     MemberKey,
@@ -336,6 +338,12 @@ class Story:
         world.now += 2 * 3600
         stale = Seen(size=30, root=root_of(leaf_hash(each.leaf.encode()) for each in world.entries[:30]))
         self.refuse("a release statement on what was seen hours ago", "judge2", release.refusal(), seen=stale)
+        recusal = CaseRecuse(case_id=release.case_id, judge=world.id("judge3"), note=None)
+        self.refuse("a recusal that another judge signs", "judge2", recusal)
+        world.do("judge3", recusal)
+        self.refuse("a second recusal", "judge3", recusal)
+        too_many = replace(recusal, judge=world.id("judge2"))
+        self.refuse("a recusal after which fewer than k would remain", "judge2", too_many)
         assert release.request is not None
         parts = [release.contribution("judge1"), release.contribution("judge3")]
         public = self.made.claims.capsules[0].public

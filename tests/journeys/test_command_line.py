@@ -210,6 +210,13 @@ async def test_from_proposal_to_opened_evidence(
         again = await place.says("Rita Recipient", "open", asked, "-o", str(tmp_path / "again"), code=1)
         assert "key_lost" in again
 
+        # Judge Three leaves the case; with one judge less it would be locked, so nobody else can.
+        await place.run("Judge Three", "case", "recuse", case_id.hex(), "--reason", words)
+        assert "too_few_judges" in await place.says("Judge Two", "case", "recuse", case_id.hex(), code=1)
+        assert "bad_option" in await place.says("Judge Two", "case", "recuse", case_id.hex(), "--judge", "x", code=2)
+        left = (await place.run("Clara Clerk", "case", "show", case_id.hex()))["recused"]
+        assert left == [{"member": place.id("Judge Three"), "name": "Judge Three"}]
+
         # The next epoch without Judge Three, who does not come; what was deposited before opens under it.
         await place.run("Rolf Registrar", "panel", "propose", *JUDGES[:2], "-k", "2", "--panel", panel)
         for judge in JUDGES[:2]:

@@ -1,11 +1,13 @@
-"""`muniment case`: open a case, assign its panel, add parties, list and show."""
+"""`muniment case`: open a case, assign its panel, add parties, recuse a judge, list and show."""
 
 import argparse
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.output import add_json, show
 from app.cli.person import add_note, connected, digest_of, id_of, member_of, words_of
+from app.errors import BadInput
 
 if TYPE_CHECKING:
     from app.client.session import Client, State
@@ -16,8 +18,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
     parser = commands.add_parser(
         "case",
-        help="open, assign, add parties to, list and show cases",
-        description="Open, assign, add parties to, list and show cases.",
+        help="open, assign, add parties to, leave, list and show cases",
+        description="Open, assign, add parties to, leave (a recused judge), list and show cases.",
     )
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
@@ -55,6 +57,19 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     party.add_argument("--notes", metavar="CARD", help="his identity.json, so that the title can be sealed to him")
     add_json(party)
     party.set_defaults(run=lambda args: asyncio.run(run_party(args)))
+
+    recuse = actions.add_parser(
+        "recuse",
+        help="take yourself, a judge, out of the case, or another with a key of the authority",
+        description="Take yourself, a judge, out of the case for good; or, with m keys of the authority, one command "
+        "each, another judge. What he contributed before counts. Refused when too few judges would remain.",
+    )
+    recuse.add_argument("case", metavar="CASE", type=id_of, help="the case's id")
+    recuse.add_argument("--judge", metavar="JUDGE", help="another judge, his id or name; needs --key")
+    recuse.add_argument("--key", type=Path, help="the authority's key file")
+    add_note(recuse, "--reason", "the reason, sealed to the case (for yourself only)")
+    add_json(recuse)
+    recuse.set_defaults(run=lambda args: asyncio.run(run_recuse(args)))
 
     listed = actions.add_parser(
         "list", help="list the cases that concern you", description="List the cases that concern you."
@@ -103,8 +118,6 @@ async def run_assign(args: argparse.Namespace) -> int:
 
 async def run_party(args: argparse.Namespace) -> int:
     """Add a member, with the title sealed to him where his notes recipient is known."""
-    from pathlib import Path  # noqa: PLC0415
-
     from app.client.files import read_file  # noqa: PLC0415
     from app.client.home import parse_card  # noqa: PLC0415
     from app.rules.aggregates import Person  # noqa: PLC0415
@@ -129,6 +142,37 @@ async def run_party(args: argparse.Namespace) -> int:
         {"case": args.case.hex(), "member": member, "index": receipt.index, "title_sealed": note is not None},
         [f"{member} is in the case {args.case.hex()}: entry {receipt.index}"],
     )
+    return 0
+
+
+async def run_recuse(args: argparse.Namespace) -> int:
+    """Recuse oneself, or another judge with a key of the authority."""
+    from app.client.authority import load_authority_key  # noqa: PLC0415
+    from app.client.home import read_passphrase  # noqa: PLC0415
+    from app.client.judge import Judge  # noqa: PLC0415
+    from app.statements.kinds import CaseRecuse  # noqa: PLC0415
+    from app.statements.statement import Signer  # noqa: PLC0415
+
+    if (args.judge is None) != (args.key is None) or (args.judge is not None and args.note is not None):
+        raise BadInput(
+            "another judge is recused with --judge and --key together, and without --reason",
+            "Name both, or none to recuse yourself.",
+            code="bad_option",
+        )
+    words = words_of(args.note)
+    async with connected() as client:
+        if args.judge is None:
+            receipt = await Judge(client).recuse(args.case, words)
+            judge = client.keys.signer.kid if client.state is None else client.state.me.id
+        else:
+            judge = member_of((await client.sync()).view, args.judge).id
+            seed = load_authority_key(args.key, read_passphrase("Passphrase of the authority's key: "))
+            receipt = await client.post(CaseRecuse(case_id=args.case, judge=judge, note=None), signer=Signer(seed))
+    document = {"case": args.case.hex(), "judge": judge, "index": receipt.index}
+    text = f"{judge} leaves the case {args.case.hex()}"
+    if args.judge is not None:
+        text += f", once {client.trust.authority.m} keys of the authority say so"
+    show(args, document, [f"{text}: entry {receipt.index}"])
     return 0
 
 
@@ -167,6 +211,7 @@ async def run_show(args: argparse.Namespace) -> int:
         "title": title,
         "opened_by": case.opened_by,
         "presiding": case.presiding,
+        "recused": [{"member": each, "name": name(each)} for each in case.recused],
         "parties": [{"member": each, "name": name(each)} for each in case.parties],
         "panels": [
             {
@@ -193,6 +238,7 @@ async def run_show(args: argparse.Namespace) -> int:
         for each in panels
     ]
     lines += [f"  {name(case.presiding)} presides"] if case.presiding else []
+    lines += [f"  {name(each)} was recused" for each in case.recused]
     lines += [f"  deposit {each.id} by {name(each.depositor)}, entry {state.indices[each.digest]}" for each in deposits]
     lines += [f"  request {each.id} for {each.deposit_id.hex()} by {name(each.recipient)}" for each in requests]
     show(args, document, lines)

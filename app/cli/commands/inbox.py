@@ -58,6 +58,7 @@ def request_document(found: "Progress") -> dict[str, Any]:
         "granted": list(found.granted),
         "refused": list(found.refused),
         "silent": list(found.silent),
+        "recused": list(found.recused),
         "contributions": found.contributions,
         "released": found.released,
         "accessed": found.accessed,
@@ -99,7 +100,7 @@ def run(args: argparse.Namespace) -> int:
             state = "overtaken, since the panel's judges changed: make a new request under the same order"
         lines.append(f"your request {each['request']} for the deposit {each['deposit']}: {state}")
         lines.append(f"  {each['contributions']} of {each['k']} contributions")
-        for what in ("granted", "refused", "silent"):
+        for what in ("granted", "refused", "silent", "recused"):
             if each[what]:
                 lines.append(f"  {what}: {', '.join(each[what])}")
     show(args, found, lines)

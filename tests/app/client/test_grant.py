@@ -19,6 +19,7 @@ from app.client.duties import DutyKind
 from app.client.home import Home, Vault
 from app.client.judge import Judge
 from app.client.judge_keys import JudgeVault
+from app.client.release import progress_of
 from app.errors import AppError, CannotTell, Mismatch, Refused
 from app.panels.errors import PanelError
 from app.rules.aggregates import Person, Request
@@ -435,3 +436,33 @@ async def test_a_service_that_shows_an_old_request_once_more_is_found_out(tmp_pa
             with pytest.raises(Mismatch):
                 await Judge(client).grant(request, PAPER)
         assert court.service.claims_heard("release.decision") == []
+
+
+async def test_a_judge_who_recused_himself_sends_nothing_that_he_had_begun(tmp_path: Path) -> None:
+    async with with_panel(tmp_path) as court:
+        court.deposit(("a.txt", b"evidence"))
+        asked = await court.released()
+        court.service.lost.add("release.contribution")
+        async with court.client("judge3") as client:
+            with pytest.raises(AppError) as caught:
+                await Judge(client).grant(asked, PAPER)
+            assert caught.value.code == "lost"
+        assert len(JudgeVault(Vault(Home(court.homes / "judge3"), keys_of("judge3"))).grants()) == 1
+        court.service.lost.clear()
+        async with court.client("judge3") as client:
+            await Judge(client).recuse(court.case_id, "He is my cousin.")
+        assert await court.acts("judge3") == []
+        assert JudgeVault(Vault(Home(court.homes / "judge3"), keys_of("judge3"))).grants() == ()
+        async with court.client("judge3") as client:
+            with pytest.raises(Refused) as refused:
+                await Judge(client).grant(asked, PAPER)
+            assert refused.value.code == "recused"
+        assert len(court.service.claims_heard("release.contribution")) == 1
+        async with court.client("lawyer2") as lawyer:
+            found = progress_of((await lawyer.sync()).view, asked)
+        assert (found.granted, found.silent, found.recused) == ((), ("judge1", "judge2"), ("judge3",))
+        async with court.client("judge2") as client:
+            with pytest.raises(AppError) as caught:
+                await Judge(client).recuse(court.case_id, None)
+            assert caught.value.code == "too_few_judges"
+            await Judge(client).grant(asked, PAPER)

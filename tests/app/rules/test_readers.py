@@ -6,7 +6,7 @@ from app.rules.aggregates import Person
 from app.rules.decide import Admitted
 from app.rules.readers import links_of, reads_topic, topic_of
 from app.rules.replay import Replay
-from app.statements.kinds import KINDS, CaseAssign, MemberKey, MemberRevoke, is_public
+from app.statements.kinds import KINDS, CaseAssign, CaseRecuse, MemberKey, MemberRevoke, is_public
 from tests.app.rules.world import NOTES, ORIGIN, Release, World, ready_to_release
 
 PEOPLE = (
@@ -29,6 +29,7 @@ PRIVATE = {
     "case.open": CASE,
     "case.assign": CASE,
     "case.party": CASE,
+    "case.recuse": CASE,
     "deposit": CASE,
     "release.order": CASE,
     "release.request": CASE,
@@ -55,6 +56,7 @@ def whole() -> tuple[World, list[Admitted]]:
         world.do(judge, release.contribute(judge))
     world.do("service", release.access())
     world.do("lawyer2", release.opening())
+    world.do("judge3", CaseRecuse(case_id=release.case_id, judge=world.id("judge3"), note=None))
     member = world.id("outsider")
     world.do("outsider", MemberKey(member=member, role="party", key=world.signer("outsider new").public, notes=NOTES))
     assert world.genesis is not None
