@@ -10,7 +10,7 @@ Each step can be the last one before a crash: until 6 nothing is visible, and of
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from app.errors import Unreachable
+from app.errors import Refused, Unreachable
 from app.rules.act import Circumstances
 from app.rules.decide import Refusal
 from app.service.aggregates import Behind
@@ -73,9 +73,16 @@ class Door:
         """Admit a parsed statement; the answer to the same one is the same. Raises as `post` does."""
         for _ in range(ATTEMPTS):
             placed = await self._projections.placed(statement.digest)
-            if placed is not None and placed.index < self._sequencer.size:
+            if placed is not None:
                 return await self.receipt(statement.digest, placed.index, created=False)
-            keys = await self._first_look(statement)
+            try:
+                keys = await self._first_look(statement)
+            except Refused:
+                # Between the two looks another process may have admitted this very statement, at an earlier sending of
+                # it: then what contradicts it is itself.
+                if await self._projections.placed(statement.digest) is None:
+                    raise
+                continue
             now = self._clock()
             if isinstance(statement.claims, Deposit):
                 await self._uploads.check_deposit(statement.claims, statement.kid, now)

@@ -1,6 +1,6 @@
 """Two services on one store: neither leads, each may fall behind, and a reader may go from one to the other."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -18,6 +18,7 @@ from ledger.tiles import Bundle, decode_bundle
 from ledger.tree import Tree
 from ops.hammer.writers import Receipt
 from storage.memory import MemoryBlobStore, MemoryRecordStore
+from storage.ports import Record
 from tests.app.client.world_service import checkpoint_of
 from tests.app.rules.world import ORIGIN, World, fresh, peopled
 from tests.ledger.stores import DictStore
@@ -112,3 +113,31 @@ async def test_of_two_that_contradict_each_other_one_is_refused_wherever_they_co
         assert (await houses[first].post(one)).status == 201
         assert (await houses[1 - first].post(other)).code == "id_in_use"
         assert (await houses[1 - first].post(one)).status == 200
+
+
+class Overtaken(MemoryRecordStore):
+    """Lets something happen right after one record was looked for and not found."""
+
+    meanwhile: Callable[[], Awaitable[object]] | None = None
+
+    async def get(self, kind: str, id: str) -> Record | None:
+        found = await super().get(kind, id)
+        if kind == "entry" and found is None and self.meanwhile is not None:
+            act, self.meanwhile = self.meanwhile, None
+            await act()
+        return found
+
+
+async def test_what_another_one_admits_at_this_very_moment_is_not_refused_for_being_there() -> None:
+    """As the hammer found it: an answer was lost, and the second sending met the first one half way."""
+    world = peopled()
+    records, blobs = MemoryRecordStore(), MemoryBlobStore()
+    view = Overtaken()
+    view._kinds = records._kinds
+    async with open_house(world, records, blobs) as one, open_house(world, view, blobs) as other:
+        await one.push()
+        statement = world.sign("clerk", CaseOpen(case_id=fresh("contested"), note=None))
+        view.meanwhile = lambda: one.post(statement)
+        answer = await other.post(statement)
+        assert view.meanwhile is None
+        assert (answer.status, answer.json["index"]) == (200, len(world.entries))
