@@ -3,8 +3,10 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from app.panels.header import NO_EPOCH
 from app.panels.states import SessionStatus
 from app.rules.aggregates import Case, Epoch, Panel, Person, Request, Session
+from app.rules.ceremonies import with_revocations
 from app.rules.view import WholeView
 
 
@@ -42,6 +44,8 @@ class PanelProgress:
     stage: str
     session: bytes | None
     missing: tuple[str, ...]
+    barred: tuple[str, ...]
+    """Who may not deal for the next epoch: members blamed in an attempt at it, or revoked as holders."""
 
 
 def duties(view: WholeView, member: str) -> tuple[Duty, ...]:
@@ -93,7 +97,22 @@ def progress(view: WholeView, panel: Panel) -> PanelProgress:
         stage=stage,
         session=panel.live,
         missing=missing,
+        barred=barred_members(view, panel),
     )
+
+
+def barred_members(view: WholeView, panel: Panel) -> tuple[str, ...]:
+    """Return the members who may not deal for a panel's next epoch, each once: blamed first, then revoked holders."""
+    previous = panel.epoch_id if panel.epoch_id is not None else NO_EPOCH
+    found = []
+    for note in panel.state.sessions:
+        session = view.find(Session, note.session.hex())
+        if session is not None and note.prev_epoch_id == previous:
+            found += [session.dealers[index - 1] for index in note.blamed]
+    epoch = view.find(Epoch, panel.epoch_id.hex()) if panel.epoch_id is not None else None
+    if epoch is not None:
+        found += [epoch.judges[i - 1] for of, i in with_revocations(view, panel).revoked if of == panel.epoch_id]
+    return tuple(dict.fromkeys(found))
 
 
 def names_of(view: WholeView, members: tuple[str, ...]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.client.acts import describe_act
+from app.client.duties import barred_members
 from app.client.session import Client, Receipt
 from app.client.visit import lineage_of, panel_of
 from app.errors import Refused
@@ -49,6 +50,8 @@ async def propose(client: Client, judges: tuple[str, ...], k: int, panel_id: byt
     panel = panel_of(state.view, named) if panel_id is not None else None
     record = lineage_of(state.view, panel).record if panel is not None else None
     epoch = record.epoch + 1 if record is not None else 1
+    if panel is not None and record is None:
+        _none_blamed(state.view, panel, judges)
     claims = PanelPropose(
         panel_id=named,
         epoch=epoch,
@@ -85,6 +88,8 @@ async def open_session(client: Client, panel_id: bytes) -> Opened:
             "Put it forward with `panel roster`, and have the authority approve that act.",
         )
     reshare = proposal.epoch > 1
+    if not reshare:
+        _none_blamed(state.view, panel, proposal.judges)
     header = make_header(
         kind=Kind.RESHARE if reshare else Kind.KEY_GENERATION,
         panel_id=panel_id,
@@ -175,6 +180,17 @@ def roster_claims(view: WholeView, panel: Panel) -> PanelRoster:
             cards=_cards(proposal),
         ),
     )
+
+
+def _none_blamed(view: WholeView, panel: Panel, judges: tuple[str, ...]) -> None:
+    """In a key generation every judge deals: one who dealt a bad share in an attempt before is left out (SPEC 6.8)."""
+    for judge in barred_members(view, panel):
+        if judge in judges:
+            raise Refused(
+                f"{person_of(view, judge).name} ({judge}) dealt a bad share and was blamed for it",
+                "Propose the panel without him.",
+                code="dealer_blamed",
+            )
 
 
 def _proposal(panel: Panel) -> Proposal:

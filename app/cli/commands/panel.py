@@ -54,6 +54,7 @@ def progress_document(view: "WholeView", progress: "PanelProgress") -> dict[str,
         "waits_for": progress.stage,
         "session": progress.session.hex() if progress.session else None,
         "missing": list(names_of(view, progress.missing)),
+        "barred": list(names_of(view, progress.barred)),
     }
 
 
@@ -65,6 +66,8 @@ def progress_lines(document: dict[str, Any]) -> list[str]:
     lines.append("  certified" if stage == "certified" else f"  waits for {stage}")
     if document["missing"]:
         lines.append(f"  not there yet: {', '.join(document['missing'])}")
+    if document["barred"]:
+        lines.append(f"  blamed or revoked, may not deal: {', '.join(document['barred'])}")
     return lines
 
 
