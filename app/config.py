@@ -37,6 +37,8 @@ class Settings:
     blobs: str
     log_key: Path
     service_key: Path
+    uploads: str = "auto"
+    """How segments reach the store: `auto`, `proxy` or `presigned` (`app.service.arrivals.UploadMode`)."""
     provisional_lock_days: int = 7
     """How long a segment is locked when it arrives."""
     retention_days: int = 10_950
@@ -67,6 +69,7 @@ _KEYS = (
     "blobs",
     "log_key",
     "service_key",
+    "uploads",
     "provisional_lock_days",
     "retention_days",
     "checkpoint_seconds",
@@ -88,11 +91,13 @@ _RANGES = {
     "witness_milliseconds": (50, 60_000),
     "scrub_hours": (0, 8760),
 }
+UPLOADS = ("auto", "proxy", "presigned")
 _DEFAULTS: dict[str, object] = {
     "listen": "127.0.0.1:8080",
     "log_key": "keys/log.pem",
     "service_key": "keys/service.pem",
     "published": "published.checkpoint",
+    "uploads": "auto",
 }
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:.]{2,45}\])\Z")
 
@@ -135,6 +140,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         service_key=folder / _text(found, "service_key"),
         published=folder / _text(found, "published"),
         witnesses=folder / _text(found, "witnesses") if "witnesses" in found else None,
+        uploads=_choice(_text(found, "uploads"), "uploads", UPLOADS),
         **{key: _number(found[key], key, *_RANGES[key]) for key in _RANGES if key in found},
     )
 
@@ -155,6 +161,8 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         "service_key": path(settings.service_key),
         "published": path(settings.published),
     }
+    if settings.uploads != "auto":
+        values["uploads"] = settings.uploads
     if settings.witnesses is not None:
         values["witnesses"] = path(settings.witnesses)
     # Left out where they lie beside the file, so that the folder can be moved.
@@ -200,6 +208,12 @@ def _number(value: object, key: str, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise _bad(key, f"is {str(value)[:100]!r}", f"Write a whole number from {least} to {most}.")
     return value
+
+
+def _choice(text: str, key: str, choices: tuple[str, ...]) -> str:
+    if text not in choices:
+        raise _bad(key, f"is {text[:100]!r}", f"Write one of {', '.join(choices)}.")
+    return text
 
 
 def _origin(text: str) -> str:

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.config import Settings
 from app.errors import BadInput
 from app.rules.decide import Law, decide
+from app.service.arrivals import UploadMode
 from app.service.audit import Audit, Tell
 from app.service.export import Export
 from app.service.keyfiles import load_seed
@@ -88,6 +89,7 @@ async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry
         log_seed=load_seed(settings.log_key),
         service_seed=load_seed(settings.service_key),
         provisional_lock_days=settings.provisional_lock_days,
+        uploads=UploadMode(settings.uploads),
         retention_days=settings.retention_days,
         checkpoint_seconds=settings.checkpoint_seconds,
         batch_seconds=settings.batch_milliseconds / 1000,

@@ -6,7 +6,7 @@ engines disagree on it: transactions over several records, change feeds, expiry,
 
 from collections.abc import AsyncIterable, AsyncIterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 MAX_RECORD_BYTES = 15 * 1024 * 1024
 """The largest record, in bytes: one MongoDB document (16 MiB) less its frame."""
@@ -33,6 +33,16 @@ class BlobStat:
     """Unix seconds; the store deletes nothing before."""
     hold: bool
     """A legal hold: nothing is deleted while it stands, whatever `retain_until` says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SignedRequest:
+    """One request that its holder may send until `expires_at` (Unix seconds), with exactly these headers."""
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...]
+    expires_at: int
 
 
 class RecordStore(Protocol):
@@ -127,4 +137,27 @@ class BlobStore(Protocol):
 
     async def close(self) -> None:
         """Release the store. Safe to call twice."""
+        ...
+
+
+@runtime_checkable
+class DirectStore(Protocol):
+    """What a blob store offers beside its port where its bytes need not pass through this process."""
+
+    refuses_unsigned_headers: bool
+    """Whether a request for others to send is held to exactly what was signed. If not, give none away."""
+
+    def presign_put(
+        self, key: str, *, size: int, sha256: bytes, retain_until: int, hold: bool = False, expires_in: int
+    ) -> SignedRequest:
+        """Return a request that puts exactly this blob, once, locked, within `expires_in` seconds (at most a week)."""
+        ...
+
+    async def arrived(
+        self, key: str, *, size: int, sha256: bytes, retain_until: int, hold: bool = False, version: str | None = None
+    ) -> BlobStat:
+        """Look at what somebody put under `key`; return it if it is exactly what was asked for.
+
+        Raises NotFound, or Damaged that names what differs: size, digest, lock, hold or a header that nobody signed.
+        """
         ...

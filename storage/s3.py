@@ -26,10 +26,10 @@ from storage.errors import Damaged, Locked, NotFound, StorageError
 from storage.hosts import S3Place
 from storage.locks import check_retain_until, refuse_shorter
 from storage.names import check_key, check_key_bounds, check_limit, check_range
-from storage.ports import BlobStat
+from storage.ports import BlobStat, SignedRequest
 from storage.s3_bucket import ANSWER_SECONDS, NO_VERSIONS, THREADS, Bucket, check_bucket, gate
 from storage.s3_errors import Answer, Denied, Refusal, error_for, unavailable
-from storage.s3_http import S3Http, SignedRequest, iso_time, put_headers
+from storage.s3_http import S3Http, iso_time, put_headers
 from storage.s3_names import key_of, object_name
 from storage.s3_probe import probe
 from storage.s3_stat import differences, foreign_headers, stat_of
@@ -222,8 +222,8 @@ class S3BlobStore:
 
     async def arrived(
         self, key: str, *, size: int, sha256: bytes, retain_until: int, hold: bool = False, version: str | None = None
-    ) -> str:
-        """Look at what somebody else put under `key`; return its version if it is exactly what was asked for.
+    ) -> BlobStat:
+        """Look at what somebody else put under `key`; return it if it is exactly what was asked for.
 
         Raises NotFound, or Damaged that names what differs: size, digest, lock, hold or a header that nobody signed.
         """
@@ -238,7 +238,7 @@ class S3BlobStore:
                 f"the blob {key} is not what was asked for: {', '.join(differs)}",
                 "It stays under its lock; upload under another key.",
             )
-        return stat.version
+        return stat
 
     def _check(self, key: str) -> str:
         check_key(key)

@@ -10,7 +10,6 @@ import base64
 import ssl
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
@@ -19,6 +18,7 @@ import yarl
 from storage.credentials import Credentials
 from storage.errors import Damaged, StorageError, Unavailable
 from storage.hosts import S3Place
+from storage.ports import SignedRequest
 from storage.s3_errors import Refusal, parse_refusal, unavailable
 from storage.sigv4 import presign
 
@@ -29,16 +29,6 @@ SILENCE_SECONDS = 60.0
 OWN_REQUEST_SECONDS = 900
 """How long a request that this process sends at once stays valid: the time that clocks may differ."""
 _MAX_REFUSAL_BYTES = 64 * 1024
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SignedRequest:
-    """One request that its holder may send until `expires_at` (Unix seconds), with exactly these headers."""
-
-    method: str
-    url: str
-    headers: tuple[tuple[str, str], ...]
-    expires_at: int
 
 
 def put_headers(*, size: int, sha256: bytes, retain_until: int | None, hold: bool) -> dict[str, str]:

@@ -21,7 +21,7 @@ import yarl
 
 from app.canonical import b64u_decode, format_json
 from app.client.addresses import Addresses
-from app.client.problems import refusal_of
+from app.client.problems import ServiceRefused, StoreRefused, refusal_of
 from app.errors import BadInput, Refused, Unreachable
 from app.sealing.segments import MAX_SEGMENT_BYTES
 from app.statements.statement import MAX_STATEMENT_BYTES, Signer
@@ -272,7 +272,19 @@ class Api:
             raise _bad_answer(f"a place: {error.message}") from None
         # Its length is sent once, as it is.
         headers = {name: value for name, value in place.headers.items() if name.lower() != "content-length"}
-        await self._exchange("PUT", url or place.url, body=data, headers=headers, away=url is not None)
+        if url is None:
+            await self._exchange("PUT", place.url, body=data, headers=headers)
+            return
+        try:
+            await self._exchange("PUT", url, body=data, headers=headers, away=True)
+        except ServiceRefused as error:
+            raise StoreRefused(_host(url), error.status) from error
+        except Unreachable as error:
+            raise Unreachable(
+                error.message,
+                "Check the network and try again; nothing was lost. If the store at that address is not meant to be "
+                "reached from here, the registry's operator can have segments pass through the service.",
+            ) from error
 
     async def put_manifest(self, deposit_id: bytes, text: str) -> None:
         """Upload the manifest."""

@@ -13,6 +13,18 @@ class ServiceRefused(Refused):
         self.status = status
 
 
+class StoreRefused(Refused):
+    """An object store, to which the service sent us, did not take a segment."""
+
+    def __init__(self, host: str, status: int) -> None:
+        super().__init__(
+            f"the store at {host} answered {status} to a segment",
+            "Nothing was kept there; try again, and if it stays, tell the registry's operator.",
+            code="store_refused",
+        )
+        self.status = status
+
+
 MAX_SHOWN = 2000
 _BY_STATUS = {401: "not_signed_in", 403: "forbidden", 404: "not_found", 409: "conflict", 413: "too_large"}
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import cast
 
 from app.client.api import Api, SegmentName
+from app.client.problems import StoreRefused
 from app.client.uploadstate import Journal
 from app.errors import Mismatch
 from app.sealing.keys import ItemKeys
@@ -22,6 +23,8 @@ from app.sealing.sources import Source, SourceStat
 from app.sealing.x25519 import Recipient
 
 PARALLEL = 2
+_PLACES = 3
+"""How many places are asked for, one after the other, where a store does not take a segment."""
 
 Progress = Callable[[int], None]
 """Takes the plaintext bytes that were sealed so far, all items together."""
@@ -137,12 +140,19 @@ class Uploader:
 
     async def _upload(self, item: int, segment: Segment) -> None:
         name = SegmentName(item=item, segment=segment.index, size=len(segment.data), sha256=segment.sha256)
-        (place,) = await self._api.places(self._deposit_id, (name,))
-        if place.present:
-            return
-        if not place.url:
-            raise Mismatch("the service names no place for a segment", "Tell whoever runs it.", code="bad_answer")
-        await self._api.put_segment(place, segment.data)
+        for left in reversed(range(_PLACES)):
+            (place,) = await self._api.places(self._deposit_id, (name,))
+            if place.present:
+                return
+            if not place.url:
+                raise Mismatch("the service names no place for a segment", "Tell whoever runs it.", code="bad_answer")
+            try:
+                await self._api.put_segment(place, segment.data)
+                return
+            except StoreRefused as error:
+                # It stands there already, from a try whose answer was lost; or the place's time has passed.
+                if error.status not in (403, 409, 412) or not left:
+                    raise
 
 
 def _shifted(progress: Progress, before: int, done: int) -> None:

@@ -31,6 +31,7 @@ RECORD_KINDS = (
     "note-owner",
     "upload",
     "manifest",
+    "pins",
     "box",
     "access",
 )

@@ -24,6 +24,7 @@ from app.rules.decide import Admitted
 from app.rules.replay import Entry, Replay
 from app.sealing.manifest import parse_manifest
 from app.service.aggregates import KIND, read_versions
+from app.service.arrivals import Pins
 from app.service.audit_projections import compare_again, compare_all
 from app.service.audit_receipts import check_receipt
 from app.service.findings import Finding
@@ -297,15 +298,17 @@ class Audit:
         until = int(done.data) if done is not None and due is None else 0
         if due is None and done is None and index < self._applied:
             yield Finding(code="lock_missing", place=place, message="no job locks its segments for their term")
-        segments = expected_segments(parse_manifest(found.data))
+        segments, pins = expected_segments(parse_manifest(found.data)), Pins(self._records)
         for number, each in enumerate(segments, 1):
-            problem = await self._segment(deposit.id, each, until)
+            where = (each.item, each.segment)
+            pinned = await pins.version(bytes.fromhex(deposit.id), deposit.manifest_hash, where)
+            problem = await self._segment(deposit.id, each, pinned, until)
             if problem is not None:
                 yield problem
             self._tell(f"segments of {deposit.id[:8]}", number, len(segments))
 
-    async def _segment(self, deposit_id: str, expected: Segment, until: int) -> Finding | None:
-        looked = await look_at(self._blobs, deposit_id, expected)
+    async def _segment(self, deposit_id: str, expected: Segment, pinned: str | None, until: int) -> Finding | None:
+        looked = await look_at(self._blobs, deposit_id, expected, pinned)
         if looked.stat is None:
             return looked.finding
         self._segments += 1

@@ -14,6 +14,7 @@ from app.panels.capsule import box_hash
 from app.rules.aggregates import Deposited, Person, Request
 from app.rules.view import View
 from app.service.accept import Door
+from app.service.arrivals import stat_pinned
 from app.service.history import History
 from app.service.places import blob_key
 from app.service.projections import Projections
@@ -98,7 +99,9 @@ class Downloads:
                 "Ask for a download of your request first.",
                 code="forbidden",
             )
-        stat = await self._blobs.stat(blob_key(deposit_id, item, segment))
+        manifest_hash = (await self._deposit(deposit_id)).manifest_hash
+        pinned = await self._uploads.pins.version(deposit_id, manifest_hash, (item, segment))
+        stat = await stat_pinned(self._blobs, blob_key(deposit_id, item, segment), pinned)
         if stat is None:
             raise Refused(f"there is no item {item}, segment {segment}", "See the manifest.", code="not_found")
         return stat

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from app.rules.aggregates import Deposited
 from app.sealing.manifest import parse_manifest
+from app.service.arrivals import stat_pinned
 from app.service.places import blob_key, expected_segments
 from app.service.projections import Projections
 from app.service.uploads import Uploads
@@ -56,11 +57,12 @@ class LockJob:
     async def _lock(self, deposit_id: bytes, until: int) -> str | None:
         found = await self._projections.ask(lambda view: view.find(Deposited, deposit_id.hex()))
         manifest = None if found is None else await self._uploads.manifest(deposit_id, found.manifest_hash)
-        if manifest is None:
+        if found is None or manifest is None:
             return "its manifest is not in the store"
         for each in expected_segments(parse_manifest(manifest)):
             key = blob_key(deposit_id, each.item, each.segment)
-            stat = await self._blobs.stat(key)
+            pinned = await self._uploads.pins.version(deposit_id, found.manifest_hash, (each.item, each.segment))
+            stat = await stat_pinned(self._blobs, key, pinned)
             if stat is None:
                 return f"item {each.item}, segment {each.segment} is not in the store"
             if stat.retain_until < until:

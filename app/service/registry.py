@@ -20,6 +20,7 @@ from app.rules.aggregates import Registry as Founded
 from app.rules.decide import Law, decide
 from app.service.accept import Door
 from app.service.aggregates import REBUILD, DamagedProjection
+from app.service.arrivals import UploadMode
 from app.service.assembly import EvidenceAssembly, Offer
 from app.service.downloads import Downloads
 from app.service.history import History
@@ -61,6 +62,7 @@ class Terms:
     log_seed: bytes
     service_seed: bytes
     provisional_lock_days: int = 7
+    uploads: UploadMode = UploadMode.AUTO
     retention_days: int = 10_950
     checkpoint_seconds: float = 1
     batch_seconds: float = 0.005
@@ -112,7 +114,13 @@ class Registry:
         self._published = None if terms.published is None else PublishedFile(terms.published, self.log_key)
         self.notes = NoteStore(records, self.projections, clock)
         self.uploads = Uploads(
-            records, blobs, self.projections, sealer, clock, provisional_lock_days=terms.provisional_lock_days
+            records,
+            blobs,
+            self.projections,
+            sealer,
+            clock,
+            provisional_lock_days=terms.provisional_lock_days,
+            mode=terms.uploads,
         )
         self.gate = Gate(sealer, self.projections, clock)
         self.door = Door(

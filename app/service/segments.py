@@ -3,6 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
+from app.service.arrivals import stat_pinned
 from app.service.findings import Finding
 from app.service.places import Segment, blob_key
 from storage.errors import NotFound, StorageError, Unavailable
@@ -18,15 +19,19 @@ class Looked:
     finding: Finding | None
 
 
-async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment) -> Looked:
-    """Read a segment (in pieces of at most 1 MiB). Raises Unavailable when the store does not answer."""
+async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment, pinned: str | None = None) -> Looked:
+    """Read a segment (in pieces of at most 1 MiB), in the version that was pinned before acceptance.
+
+    Raises Unavailable when the store does not answer.
+    """
     key = blob_key(bytes.fromhex(deposit_id), expected.item, expected.segment)
     place = f"deposit {deposit_id} item {expected.item} segment {expected.segment}"
     stat, count, hashed = None, 0, hashlib.sha256()
     try:
-        stat = await blobs.stat(key)
+        stat = await stat_pinned(blobs, key, pinned)
         if stat is None:
             return _missing(place)
+        current = stat if pinned is None else await blobs.stat(key)
         async for piece in blobs.get(key, version=stat.version):
             hashed.update(piece)
             count += len(piece)
@@ -38,7 +43,8 @@ async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment) -> Looke
         finding = Finding(code="segment_damaged", place=place, message=error.message, span=(0, expected.size))
         return Looked(size=count, stat=stat, finding=finding)
     if count == expected.size and hashed.digest() == expected.sha256:
-        return Looked(size=count, stat=stat, finding=None)
+        hidden = current is None or current.version != stat.version
+        return Looked(size=count, stat=stat, finding=_hidden(place, current) if hidden else None)
     message = f"{count} bytes with the SHA-256 {hashed.hexdigest()}, not {expected.size} with {expected.sha256.hex()}"
     # There is one digest for the whole segment; where the length differs, bytes are missing or too many from there on.
     span = (0, expected.size) if count == expected.size else (min(count, expected.size), max(count, expected.size))
@@ -50,3 +56,9 @@ async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment) -> Looke
 def _missing(place: str) -> Looked:
     finding = Finding(code="segment_missing", place=place, message="the segment is not in the store")
     return Looked(size=0, stat=None, finding=finding)
+
+
+def _hidden(place: str, current: BlobStat | None) -> Finding:
+    by = "a delete marker" if current is None else f"the version {current.version[:100]}"
+    message = f"somebody with the store's keys laid {by} before it; it is served all the same, from its own version"
+    return Finding(code="segment_hidden", place=place, message=message)

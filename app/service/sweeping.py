@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from app.rules.aggregates import Deposited
+from app.service.arrivals import KIND as PINS
 from app.service.places import stored_segments
 from app.service.projections import DAY, Projections
 from app.service.uploads import read_upload, write_upload
@@ -87,6 +88,7 @@ class UploadSweep:
                 return False  # by the store's own clock
         boxes = await self._delete_all("box", record.id)
         manifests = await self._delete_all("manifest", record.id)
+        await self._delete_all(PINS, record.id)
         with suppress(Conflict):
             await self._records.delete("upload", record.id, revision=record.revision)
         log.info("swept the upload %s: segments %d, boxes %d, manifests %d", record.id, len(segments), boxes, manifests)

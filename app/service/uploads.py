@@ -1,8 +1,10 @@
 """Uploads: who fills a deposit, the places that he is given, and whether all of it is there.
 
-An upload belongs to the member who began it. A place is a sealed text that lets its bearer store exactly one segment,
-named by size and SHA-256; it is checked on arrival by the store, all or nothing. Segments get a short lock at once and
-the full one after acceptance (`locks`). What is there is asked of the store itself, so resuming needs no memory.
+An upload belongs to the member who began it. A place lets its bearer store exactly one segment, named by size and
+SHA-256: a sealed text for this service, or a presigned request to the store itself, of which every header is signed. It
+is checked on arrival by the store, all or nothing, and looked at again before acceptance (`arrivals`). Segments get a
+short lock at once and the full one after acceptance (`locks`). What is there is asked of the store itself, so resuming
+needs no memory.
 """
 
 import hashlib
@@ -18,12 +20,13 @@ from app.panels.capsule import BOX_BYTES, box_hash
 from app.rules.aggregates import Case, Deposited, KeyHolder, Person
 from app.rules.view import View
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
-from app.service.places import Segment, blob_key, expected_segments, segment_of, stored_segments
+from app.service.arrivals import Pins, UploadMode, conflict, direct_store, look, look_at_all, missing
+from app.service.places import Segment, blob_key, segment_of, stored_segments
 from app.service.projections import DAY, Projections
 from app.service.tokens import Place, Sealer
 from app.statements.kinds import Deposit, Digest, Id, Member
 from storage.errors import AlreadyExists, Conflict, Damaged, NotFound
-from storage.ports import BlobStore, RecordStore
+from storage.ports import BlobStat, BlobStore, RecordStore, SignedRequest
 
 PLACE_LIFETIME = 3600
 """Seconds in which a PUT must begin."""
@@ -47,11 +50,15 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """A place: where to PUT a segment, with which header, until when; `present` when these bytes stand there."""
+    """A place: where to PUT a segment, with which header, until when; `present` when these bytes stand there.
+
+    With a `request` the bytes go straight to the store, and the token is empty.
+    """
 
     segment: Segment
     present: bool
     token: str
+    request: SignedRequest | None
     expires: int
 
 
@@ -77,10 +84,14 @@ class Uploads:
         clock: Callable[[], int],
         *,
         provisional_lock_days: int,
+        mode: UploadMode = UploadMode.AUTO,
     ) -> None:
+        """Raises BadInput where the mode asks for what the store cannot do."""
         self._records, self._blobs, self._projections = records, blobs, projections
         self._sealer, self._clock = sealer, clock
         self._lock_seconds = provisional_lock_days * DAY
+        self._direct = direct_store(blobs, mode)
+        self.pins = Pins(records)
 
     async def begin(self, deposit_id: bytes, case_id: bytes, person: Person) -> bool:
         """Give the upload to a depositor of the case; return whether it is new. Raises Refused."""
@@ -124,23 +135,32 @@ class Uploads:
     async def places(self, deposit_id: bytes, segments: tuple[Segment, ...], person: Person) -> tuple[Given, ...]:
         """Give a place for each segment. Raises Refused (`segment_conflict` where other bytes stand)."""
         await self._open(deposit_id, person)
-        expires = self._clock() + PLACE_LIFETIME
-        given = []
-        for each in segments:
-            stat = await self._blobs.stat(blob_key(deposit_id, each.item, each.segment))
-            if stat is not None and (stat.size, stat.sha256) != (each.size, each.sha256):
-                raise _conflict(each.item, each.segment)
-            place = Place(
-                origin=self._sealer.origin,
-                deposit_id=deposit_id,
-                item=each.item,
-                segment=each.segment,
-                size=each.size,
-                sha256=each.sha256,
-                expires=expires,
+        return tuple([await self._place(deposit_id, each) for each in segments])
+
+    async def _place(self, deposit_id: bytes, segment: Segment) -> Given:
+        stat = await look(self._blobs, deposit_id, segment)
+        if stat is None and self._direct is not None:
+            request = self._direct.presign_put(
+                blob_key(deposit_id, segment.item, segment.segment),
+                size=segment.size,
+                sha256=segment.sha256,
+                retain_until=self._clock() + self._lock_seconds,
+                expires_in=PLACE_LIFETIME,
             )
-            given.append(Given(segment=each, present=stat is not None, token=self._sealer.seal(place), expires=expires))
-        return tuple(given)
+            return Given(segment=segment, present=False, token="", request=request, expires=request.expires_at)
+        expires = self._clock() + PLACE_LIFETIME
+        place = Place(
+            origin=self._sealer.origin,
+            deposit_id=deposit_id,
+            item=segment.item,
+            segment=segment.segment,
+            size=segment.size,
+            sha256=segment.sha256,
+            expires=expires,
+        )
+        return Given(
+            segment=segment, present=stat is not None, token=self._sealer.seal(place), request=None, expires=expires
+        )
 
     def open_place(self, token: str, deposit_id: bytes, item: int, segment: int) -> Place:
         """Return the place that a token gives, which must be the one addressed. Raises Refused (401)."""
@@ -163,7 +183,7 @@ class Uploads:
         except AlreadyExists:
             stat = await self._blobs.stat(key)
             if stat is None or (stat.size, stat.sha256) != (place.size, place.sha256):
-                raise _conflict(place.item, place.segment) from None
+                raise conflict(_segment_of(place)) from None
             return False
         except Damaged as error:
             raise Refused(
@@ -224,8 +244,8 @@ class Uploads:
         _check_not_ended(read_upload(found.data), claims.deposit_id)
 
     async def _check_there(self, claims: Deposit, kid: str, now: int) -> None:
-        found = await self._records.get("upload", claims.deposit_id.hex())
-        upload = None if found is None else read_upload(found.data)
+        record = await self._records.get("upload", claims.deposit_id.hex())
+        upload = None if record is None else read_upload(record.data)
         signer = await self._projections.ask(lambda view: view.find(KeyHolder, kid))
         if upload is None or signer is None or (upload.member, upload.case_id) != (signer.member, claims.case_id):
             raise Refused(
@@ -249,23 +269,20 @@ class Uploads:
                     "PUT it to the upload first.",
                     code="box_missing",
                 )
-        await self._check_segments(claims.deposit_id, parse_manifest(text), now)
+        found = await self._check_segments(claims.deposit_id, parse_manifest(text), now)
+        await self.pins.keep(claims.deposit_id, claims.manifest_hash, found)
 
-    async def _check_segments(self, deposit_id: bytes, manifest: Manifest, now: int) -> None:
-        expected = {blob_key(deposit_id, each.item, each.segment): each for each in expected_segments(manifest)}
-        async for stat in stored_segments(self._blobs, deposit_id):
-            each = expected.pop(stat.key, None)
-            if each is None:
-                continue  # left from another manifest; its lock ends by itself
-            if (stat.size, stat.sha256) != (each.size, each.sha256):
-                raise _conflict(each.item, each.segment)
+    async def _check_segments(
+        self, deposit_id: bytes, manifest: Manifest, now: int
+    ) -> tuple[tuple[Segment, BlobStat], ...]:
+        found = await look_at_all(self._blobs, deposit_id, manifest)
+        for each, stat in found:
             if stat.retain_until < now + DAY:
                 try:
                     await self._blobs.extend(stat.key, stat.version, now + self._lock_seconds)
                 except NotFound:
-                    raise _missing(each) from None  # swept just now
-        for each in expected.values():
-            raise _missing(each)
+                    raise missing(each) from None  # swept just now
+        return found
 
     async def _name_manifest(self, deposit_id: bytes, name: bytes) -> None:
         while True:
@@ -321,10 +338,6 @@ def _ended(deposit_id: bytes) -> Refused:
     )
 
 
-def _missing(each: Segment) -> Refused:
-    return Refused(f"item {each.item}, segment {each.segment} is not stored here", "Upload it.", code="segment_missing")
-
-
 def _box_id(deposit_id: bytes, ct_hash: bytes, hash: bytes) -> str:
     return f"{deposit_id.hex()}/{ct_hash.hex()}/{hash.hex()}"
 
@@ -338,9 +351,5 @@ def _in_use(deposit_id: bytes) -> Refused:
     return Refused(f"the deposit id {deposit_id.hex()} is in use", "Draw 16 fresh random bytes.", code="id_in_use")
 
 
-def _conflict(item: int, segment: int) -> Refused:
-    return Refused(
-        f"item {item}, segment {segment}: other bytes stand there",
-        "Stored bytes are never replaced: begin another upload.",
-        code="segment_conflict",
-    )
+def _segment_of(place: Place) -> Segment:
+    return Segment(item=place.item, segment=place.segment, size=place.size, sha256=place.sha256)

@@ -158,12 +158,15 @@ def _segment(each: Segment) -> dict[str, object]:
 
 def _place(deposit_id: bytes, given: Given) -> dict[str, object]:
     item, segment = given.segment.item, given.segment.segment
+    url, headers = f"v1/uploads/{deposit_id.hex()}/segments/{item}/{segment}", {PLACE_HEADER: given.token}
+    if given.request is not None:
+        url, headers = given.request.url, dict(given.request.headers)
     return {
         "item": item,
         "segment": segment,
         "present": given.present,
         "method": "PUT",
-        "url": f"v1/uploads/{deposit_id.hex()}/segments/{item}/{segment}",
-        "headers": {PLACE_HEADER: given.token},
+        "url": url,
+        "headers": headers,
         "expires": given.expires,
     }

@@ -37,7 +37,9 @@ def test_the_whole_job_on_s3_and_mongodb_with_a_replica_killed_on_the_way(tmp_pa
     registry = folder / "demo" / "registry"
     assert not (registry / "records.sqlite").exists()
     assert not (registry / "blobs").exists()
-    assert "PUT /v1/uploads" in (registry / "service-2.log").read_text()
+    served = (registry / "service-2.log").read_text()
+    assert "/v1/uploads/{deposit_id}/manifest" in served
+    assert "PUT /v1/uploads/{deposit_id}/segments" not in served, "the segments went straight to the store"
     people = json.loads((folder / "demo" / "people" / "lawyer-1" / "settings.json").read_text())
     assert people == {"service": [first, second]}
     keys = json.loads((folder / "stores" / "s3.json").read_text())

@@ -21,6 +21,7 @@ def test_defaults_lie_beside_the_file() -> None:
     assert found.log_key == HERE / "keys/log.pem"
     assert (found.host, found.port) == ("127.0.0.1", 8080)
     assert (found.provisional_lock_days, found.retention_days) == (7, 10_950)
+    assert found.uploads == "auto"
 
 
 def test_variables_override_the_file() -> None:
@@ -51,6 +52,8 @@ def test_variables_override_the_file() -> None:
         ("retention_days", True),
         ("retention_days", "7"),
         ("provisional_lock_days", 10**6),
+        ("uploads", "direct"),
+        ("uploads", 1),
         ("colour", "red"),
     ],
 )

@@ -1,0 +1,238 @@
+"""Segments straight from the client to an S3 server: by requests for exactly one segment each, looked at on arrival."""
+
+import hashlib
+import io
+import secrets
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pytest
+from yarl import URL
+
+from app.errors import BadInput
+from app.service.arrivals import UploadMode, direct_store, stat_pinned
+from app.service.audit import Audit
+from app.service.places import blob_key
+from storage.credentials import Credentials
+from storage.memory import MemoryBlobStore, MemoryRecordStore
+from storage.s3 import S3BlobStore
+from storage.s3_names import object_name
+from storage.urls import S3Place, parse_blob_place
+from tests.app.rules.world import Release
+from tests.servers import S3_SECRET, S3_USER, s3_client
+from tests.service.house import House, RealDeposit, court, open_house, real_deposit, terms_of
+
+DAY = 86_400
+
+
+@dataclass
+class Bucketed:
+    """A service over a fresh bucket, and what the bucket's owner can do."""
+
+    house: House
+    release: Release
+    blobs: S3BlobStore
+    records: MemoryRecordStore
+    bucket: str
+    port: int
+
+    @property
+    def deposit(self) -> RealDeposit:
+        assert isinstance(self.release.deposit, RealDeposit)
+        return self.release.deposit
+
+    def key(self, item: int) -> str:
+        return blob_key(self.deposit.claims.deposit_id, item, 0)
+
+    def name(self, item: int) -> str:
+        """What the object of an item's first segment is called in the bucket."""
+        return object_name(self.key(item))
+
+    async def begin(self) -> None:
+        path = f"/v1/uploads/{self.deposit.claims.deposit_id.hex()}"
+        begun = await self.house.send("PUT", path, {"case_id": self.release.case_id.hex()}, by="lawyer1")
+        assert begun.status == 201
+
+    async def places(self) -> list[dict[str, Any]]:
+        answer = await self.house.places(self.deposit)
+        assert answer.status == 200, answer.body
+        return list(answer.json["places"])
+
+    async def put(self, place: dict[str, Any], body: bytes, **changed: str | None) -> int:
+        """Send a body to a place as the client would, with some headers changed or left out."""
+        headers = {name: value for name, value in place["headers"].items() if name != "content-length"}
+        headers |= {name.replace("_", "-"): value for name, value in changed.items()}
+        sent = {name: value for name, value in headers.items() if value is not None}
+        async with self.house.session.put(
+            URL(place["url"], encoded=True), data=body, headers=sent, skip_auto_headers=["Content-Type"]
+        ) as answer:
+            return answer.status
+
+
+@asynccontextmanager
+async def bucketed(s3_port: int, mode: UploadMode = UploadMode.AUTO) -> AsyncIterator[Bucketed]:
+    release, records = court(), MemoryRecordStore()
+    bucket = f"direct-{secrets.token_hex(4)}"
+    place = parse_blob_place(f"s3+http://127.0.0.1:{s3_port}/{bucket}")
+    assert isinstance(place, S3Place)
+    blobs = await S3BlobStore.open(place, Credentials(name=S3_USER, secret=S3_SECRET), create=True)
+    # The world's clock stands still and the S3 server's does not: locks must end in the future of both.
+    days = max(0, int(time.time()) - release.world.now) // DAY + 7
+    terms = replace(terms_of(release.world), uploads=mode, provisional_lock_days=days)
+    try:
+        async with open_house(release.world, records, blobs, terms=terms) as house:
+            await house.push()
+            yield Bucketed(house=house, release=release, blobs=blobs, records=records, bucket=bucket, port=s3_port)
+    finally:
+        await blobs.close()
+
+
+async def test_segments_go_straight_to_the_store_and_the_deposit_is_accepted(s3_port: int) -> None:
+    async with bucketed(s3_port) as town:
+        await town.begin()
+        places = await town.places()
+        assert {URL(each["url"]).port for each in places} == {s3_port}
+        for each, (_, body) in zip(places, town.deposit.segments, strict=True):
+            signed = URL(each["url"]).query["X-Amz-SignedHeaders"].split(";")
+            assert set(each["headers"]) | {"host"} == set(signed), "every header is signed"
+            assert {"if-none-match", "x-amz-checksum-sha256", "x-amz-object-lock-mode", "content-length"} <= set(signed)
+            assert await town.put(each, body) == 200
+        assert [each["present"] for each in await town.places()] == [True] * 3
+        await town.house.upload(town.deposit)  # manifest and box; the segments are played again, and stand
+        town.release.world.do("lawyer1", town.deposit.claims)
+        await town.house.push()
+        for item in range(3):
+            stat = await town.blobs.stat(town.key(item))
+            assert stat is not None
+            assert stat.retain_until > time.time() + 6 * DAY
+            pins = town.house.registry.uploads.pins
+            claims = town.deposit.claims
+            assert await pins.version(claims.deposit_id, claims.manifest_hash, (item, 0)) == stat.version
+
+
+async def test_what_a_place_is_not_for_is_refused_and_leaves_nothing(s3_port: int) -> None:
+    async with bucketed(s3_port) as town:
+        await town.begin()
+        places = await town.places()
+        bodies = [body for _, body in town.deposit.segments]
+        first = places[0]
+        assert await town.put(first, bodies[1]) >= 400, "another segment's bytes"
+        assert await town.put(first, bodies[0][:-1]) >= 400, "short"
+        assert await town.put(first, bodies[0] + b"x") >= 400, "long"
+        assert await town.put(first, bodies[0][:-1] + b"x") == 400, "as long, and other bytes"
+        for name in first["headers"]:
+            if name != "content-length":
+                assert await town.put(first, bodies[0], **{name.replace("-", "_"): None}) == 403, f"without {name}"
+        for changed in (
+            {"if_none_match": '"x"'},
+            {"x_amz_object_lock_mode": "GOVERNANCE"},
+            {"x_amz_object_lock_retain_until_date": "2027-01-01T00:00:00Z"},
+            {"x_amz_meta_note": "added"},
+            {"x_amz_copy_source": f"/{town.bucket}/other"},
+            {"x_amz_tagging": "a=b"},
+        ):
+            assert await town.put(first, bodies[0], **changed) == 403, changed
+        crossed = {**first, "url": places[1]["url"]}
+        assert await town.put(crossed, bodies[0]) == 403, "one segment's headers at another's URL"
+        other = real_deposit(town.release.world, town.release.ceremony, town.release.case_id, "another")
+        key = blob_key(other.claims.deposit_id, 0, 0)
+        moved = first["url"].replace(town.name(0), object_name(key))
+        assert moved != first["url"]
+        assert await town.put({**first, "url": moved}, bodies[0]) == 403, "another member's deposit"
+        for method in ("GET", "HEAD", "DELETE", "POST"):
+            async with town.house.session.request(method, URL(first["url"], encoded=True)) as answer:
+                assert answer.status in (403, 405), method
+        async with town.house.session.get(URL(first["url"].split("/deposits/")[0] + "?list-type=2")) as answer:
+            assert answer.status == 403, "nobody lists"
+        assert await town.blobs.list("") == ()
+        assert (await town.house.places(town.deposit, "lawyer2")).status == 403
+        assert (await town.house.places(other)).status == 404
+
+
+async def test_what_somebody_else_put_there_is_not_accepted(s3_port: int) -> None:
+    """With the store's own keys: right bytes with a header that nobody signed, and other bytes."""
+    async with bucketed(s3_port) as town:
+        await town.begin()
+        places = await town.places()
+        bodies = [body for _, body in town.deposit.segments]
+        admin = s3_client(town.port)
+        admin.put_object(town.bucket, town.name(0), io.BytesIO(bodies[0]), len(bodies[0]), metadata={"note": "x"})
+        refused = await town.house.places(town.deposit)
+        assert (refused.status, refused.code) == (409, "segment_conflict")
+        for each, body in list(zip(places, bodies, strict=True))[1:]:
+            assert await town.put(each, body) == 200
+        path = f"/v1/uploads/{town.deposit.claims.deposit_id.hex()}"
+        await town.house.call("PUT", f"{path}/manifest", town.deposit.manifest.encode(), by="lawyer1")
+        ct_hash = town.deposit.claims.capsules[0].ct_hash.hex()
+        await town.house.call("PUT", f"{path}/boxes/{ct_hash}", town.deposit.box, by="lawyer1")
+        statement = town.release.world.sign("lawyer1", town.deposit.claims)
+        answer = await town.house.post(statement)
+        assert (answer.status, answer.code) == (409, "segment_conflict")
+        stat = await town.blobs.stat(town.key(0))
+        assert stat is not None
+        await town.blobs.delete(town.key(0), stat.version)  # the administrator's had no lock
+        answer = await town.house.post(statement)
+        assert (answer.status, answer.code) == (409, "segment_missing")
+        assert await town.put(places[0], bodies[0]) == 200
+        assert (await town.house.post(statement)).status == 201
+
+
+async def test_an_accepted_segment_is_reached_whatever_is_laid_before_it(s3_port: int) -> None:
+    async with bucketed(s3_port) as town:
+        await town.begin()
+        for each, (_, body) in zip(await town.places(), town.deposit.segments, strict=True):
+            assert await town.put(each, body) == 200
+        await town.house.upload(town.deposit)
+        town.release.world.do("lawyer1", town.deposit.claims)
+        await town.house.push()
+        admin = s3_client(town.port)
+        admin.remove_object(town.bucket, town.name(1))  # a delete marker
+        admin.put_object(town.bucket, town.name(2), io.BytesIO(b"other"), 5)
+        assert await town.blobs.stat(town.key(1)) is None
+        claims, pins = town.deposit.claims, town.house.registry.uploads.pins
+        for (item, segment), body in town.deposit.segments:
+            version = await pins.version(claims.deposit_id, claims.manifest_hash, (item, segment))
+            stat = await stat_pinned(town.blobs, town.key(item), version)
+            assert stat is not None
+            assert (stat.version, stat.sha256) == (version, hashlib.sha256(body).digest())
+            got = b"".join([piece async for piece in town.blobs.get(stat.key, version=stat.version)])
+            assert got == body
+        report = await town.house.registry.locks.run()
+        assert (report.done, report.failed) == (1, ()), "the lock job extends the pinned versions"
+        terms = town.house.registry.terms
+        audit = Audit(town.records, town.blobs, origin=terms.origin, genesis=terms.genesis)
+        found = [each async for each in audit.findings()]
+        assert sorted((each.code, each.place[-16:]) for each in found) == [
+            ("segment_hidden", "item 1 segment 0"),
+            ("segment_hidden", "item 2 segment 0"),
+        ]
+
+
+async def test_in_mode_proxy_nothing_names_the_store(s3_port: int) -> None:
+    async with bucketed(s3_port, UploadMode.PROXY) as town:
+        await town.begin()
+        for each in await town.places():
+            assert each["url"].startswith("v1/uploads/")
+            assert list(each["headers"]) == ["Muniment-Place"]
+        await town.house.upload(town.deposit)
+        town.release.world.do("lawyer1", town.deposit.claims)
+        await town.house.push()
+
+
+async def test_no_request_is_given_away_where_the_server_holds_nobody_to_it(s3_port: int) -> None:
+    async with bucketed(s3_port) as town:
+        blobs = town.blobs
+        assert direct_store(blobs, UploadMode.AUTO) is blobs
+        assert direct_store(blobs, UploadMode.PRESIGNED) is blobs
+        assert direct_store(blobs, UploadMode.PROXY) is None
+        blobs.refuses_unsigned_headers = False
+        assert direct_store(blobs, UploadMode.AUTO) is None
+        with pytest.raises(BadInput, match="does not sign"):
+            direct_store(blobs, UploadMode.PRESIGNED)
+    local = MemoryBlobStore(clock=lambda: 0)
+    assert direct_store(local, UploadMode.AUTO) is None
+    with pytest.raises(BadInput, match="not S3"):
+        direct_store(local, UploadMode.PRESIGNED)
