@@ -5,13 +5,13 @@ gaps between batches; every full tile that is stored, hash by hash (which names 
 checkpoints (the log's own and any that others kept): their signature, and that their tree is a prefix of what stands.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ledger.batch import Batch, batch_id, check_extends, entry_span
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.errors import DamagedLog, LedgerError
-from ledger.merkle import EMPTY_FRONTIER, HASH_BYTES, Frontier, leaf_hash, root_of
+from ledger.merkle import EMPTY_FRONTIER, HASH_BYTES, Frontier, leaf_hash, leaf_hashes, root_of
 from ledger.note import Note, VerifierKey
 from ledger.ports import LogStore
 from ledger.tiles import TILE_WIDTH, Tile
@@ -82,9 +82,8 @@ async def audit(
                 derived = False
                 span = entry_span(batch, batch.start)[0], entry_span(batch, batch.end - 1)[1]
                 yield Finding(code="bad_batch", place=batch_id(at), message=error.message, index=at, span=span)
-        for place, entry in enumerate(batch.entries):
-            async for finding in tiles.add(batch.start + place, leaf_hash(entry), trusted=derived):
-                yield finding
+        async for finding in tiles.add(batch.start, leaf_hashes(batch.entries), trusted=derived):
+            yield finding
         while pending and pending[0].size <= batch.end:
             root = _root_at(pending[0].size, before, batch)
             if root != pending[0].root:
@@ -107,8 +106,8 @@ class _Tiles:
         self._doubtful: set[int] = set()
         """Levels whose unfinished tile holds a hash that was not re-derived."""
 
-    async def add(self, index: int, hash_: bytes, level: int = 0, *, trusted: bool) -> AsyncIterator[Finding]:
-        """Take the `index`-th hash of a level. After a gap a level goes on with its next whole tile.
+    async def add(self, start: int, fresh: Sequence[bytes], level: int = 0, *, trusted: bool) -> AsyncIterator[Finding]:
+        """Take the hashes of a level from the `start`-th on. After a gap a level goes on with its next whole tile.
 
         What is `trusted` was re-derived; from anything else the stored tile is believed on the levels above, so that
         one wrong entry is told once, and not again on every level.
@@ -116,28 +115,35 @@ class _Tiles:
         if level == len(self._levels):
             self._levels.append([])
         hashes = self._levels[level]
-        if len(hashes) != index % TILE_WIDTH:
-            hashes.clear()
-            self._doubtful.discard(level)
-            if index % TILE_WIDTH:
-                return
-        hashes.append(hash_)
-        if not trusted:
-            self._doubtful.add(level)
-        if len(hashes) < TILE_WIDTH:
-            return
+        index, end = start, start + len(fresh)
+        while index < end:
+            first, index = index, min(end, (index // TILE_WIDTH + 1) * TILE_WIDTH)
+            if len(hashes) != first % TILE_WIDTH:
+                hashes.clear()
+                self._doubtful.discard(level)
+                if first % TILE_WIDTH:
+                    continue
+            hashes += fresh[first - start : index - start]
+            if not trusted:
+                self._doubtful.add(level)
+            if len(hashes) == TILE_WIDTH:
+                async for finding in self._full(level, first // TILE_WIDTH):
+                    yield finding
+
+    async def _full(self, level: int, index: int) -> AsyncIterator[Finding]:
+        """Compare the tile of a level that has become full, and hand its root to the level above."""
         trusted = level not in self._doubtful
         self._doubtful.discard(level)
-        tile = Tile(level=level, index=index // TILE_WIDTH)
-        derived = b"".join(hashes)
-        hashes.clear()
+        tile = Tile(level=level, index=index)
+        derived = b"".join(self._levels[level])
+        self._levels[level].clear()
         stored = await self._store.get_tile(tile.path)
         if stored is not None and stored != derived:
             yield _bad_tile(tile, stored, derived)
             if not trusted and len(stored) == len(derived):
                 derived = stored
         root = root_of(derived[at : at + HASH_BYTES] for at in range(0, len(derived), HASH_BYTES))
-        async for finding in self.add(tile.index, root, level + 1, trusted=trusted):
+        async for finding in self.add(tile.index, (root,), level + 1, trusted=trusted):
             yield finding
 
 
