@@ -1,7 +1,7 @@
 """Whole lifetimes of a panel at random: as long as k able judges hold it every deposit opens, with fewer none does.
 
-Able are the judges of the current epoch who are members, hold their secrets and are honest in a release. A judge may
-lose his secrets, be revoked, or deal a bad share and be blamed; any k of those who are able and may deal hand it on.
+Able are the judges of the current epoch who are members, hold their secrets and were not recused. A judge may lose his
+secrets, be revoked or recused, or deal a bad share and be blamed; any k who hold their secrets and may deal hand it on.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,7 +28,7 @@ from app.panels.making.opening import open_capsule
 from app.rules.aggregates import Panel, Request
 from app.rules.replay import Replay
 from app.rules.view import WholeView
-from app.statements.kinds import CaseAssign, MemberRevoke, PanelBlame, PanelClose, PanelDeal
+from app.statements.kinds import CaseAssign, CaseRecuse, MemberRevoke, PanelBlame, PanelClose, PanelDeal
 from tests.app.panels.corrupt import corrupt_deal
 from tests.app.rules.world import ORIGIN, Ceremony, Deposited, Release, World, peopled, scalar_of, sealed
 
@@ -65,13 +65,18 @@ class Lifetime(RuleBasedStateMachine):
         self.gone: set[str] = set()
         self.lost: set[str] = set()
         self.blamed: set[str] = set()
+        self.recused: set[str] = set()
         self.deposits: list[Kept] = []
 
     # What the model says
 
-    def able(self) -> list[str]:
-        """The current judges who can contribute, in index order."""
+    def holding(self) -> list[str]:
+        """The current judges who have their secrets and their office, in index order."""
         return [each for each in self.panel.judges if each not in self.lost | self.gone]
+
+    def able(self) -> list[str]:
+        """Those of them who can contribute in the case."""
+        return [each for each in self.holding() if each not in self.recused]
 
     def barred(self) -> tuple[int, ...]:
         return tuple(i for i, each in enumerate(self.panel.judges, 1) if each in self.blamed | self.gone)
@@ -115,10 +120,26 @@ class Lifetime(RuleBasedStateMachine):
         self.world.approve(self.world.do("registrar", MemberRevoke(member=self.world.id(judge), role="judge")))
         self.gone.add(judge)
 
+    @rule(data=st.data(), by_authority=st.booleans())
+    def a_judge_is_recused(self, data: st.DataObject, by_authority: bool) -> None:
+        """Never so that fewer than k in office remain for the case."""
+        judge = data.draw(st.sampled_from(self.panel.judges))
+        if judge in self.gone | self.recused:
+            return
+        claims = CaseRecuse(case_id=self.case_id, judge=self.world.id(judge), note=None)
+        remain = [each for each in self.panel.judges if each not in self.gone | self.recused | {judge}]
+        signers = ("authority1", "authority2") if by_authority else (judge,)
+        if len(remain) < self.panel.k:
+            assert self.world.refused(signers[0], claims) == "too_few_judges"
+            return
+        for signer in signers:
+            self.world.do(signer, claims)
+        self.recused.add(judge)
+
     @rule(data=st.data(), dropped=st.booleans())
     def a_reshare(self, data: st.DataObject, dropped: bool) -> None:
         """To any roster, dealt by any k of those who can; perhaps after a session that was dropped half-way."""
-        dealers = [each for each in self.able() if each not in self.blamed]
+        dealers = [each for each in self.holding() if each not in self.blamed]
         judges, k = self.roster(data)
         later = Ceremony(
             world=self.world, judges=judges, k=k, previous=self.panel, name=self.next_name(), barred=self.barred()
@@ -156,7 +177,7 @@ class Lifetime(RuleBasedStateMachine):
     @rule(data=st.data())
     def a_betrayed_reshare(self, data: st.DataObject) -> None:
         """One of the dealers gives one new judge a bad share, and is blamed and barred for it."""
-        dealers = [each for each in self.able() if each not in self.blamed]
+        dealers = [each for each in self.holding() if each not in self.blamed]
         judges, k = self.roster(data)
         if len(dealers) < self.panel.k:
             return
