@@ -434,7 +434,7 @@ def closing_words(summary: Mapping[str, Any], folder: Path) -> list[str]:
         "  trust.json, policy.txt what everybody believes; what foreign tools need of it",
         "  deposit.proof.json     what an outsider checks",
         "  back-dated.proof.json  the same with another time, as an attack left it: muniment verify refuses it",
-        "  registry/              the service's whole state: ciphertext, statements, ledger",
+        "  registry/              the service's whole state, as far as it is not in stores of your own",
         "  people/                each person's folder, with keys under a passphrase",
         "  fetched/, opened/      ciphertext as age files; what was opened, and the released age identity",
         f"Go on with (muniment is {shutil.which('muniment', path=str(Path(sys.executable).parent)) or 'installed'}):",

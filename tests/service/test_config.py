@@ -79,6 +79,7 @@ def test_what_has_no_default_is_asked_for(key: str) -> None:
 
 def test_settings_survive_their_file(tmp_path: Path) -> None:
     table = {**GOOD, "origin": 'odd"\\origin', "listen": "[::1]:1", "records": "memory:", "retention_days": 9}
+    table["uploads"] = "proxy"
     settings = parse_settings(table, {}, folder=tmp_path)
     (tmp_path / "muniment.toml").write_text(format_settings(settings, folder=tmp_path))
     assert load_settings(tmp_path / "muniment.toml", {}) == settings
