@@ -126,13 +126,10 @@ class Depositor:
 
         Raises BadInput (no_upload), and as `deposit`.
         """
+        self.uploads.tidy()
         plan = self.uploads.plan(deposit_id)
         if plan is None:
-            raise BadInput(
-                f"there is no unfinished deposit {deposit_id.hex()} in this folder",
-                "`muniment deposit --list` shows those that are.",
-                code="no_upload",
-            )
+            raise _no_upload(deposit_id)
         state = await self._client.sync()
         followed = self._followed(state, plan.case_id, plan.panels)
         approve(followed)
@@ -152,9 +149,15 @@ class Depositor:
             )
 
     def discard(self, deposit_id: bytes) -> None:
-        """Destroy the state of a deposit that is not to be finished."""
+        """Destroy the state of a deposit that is not to be finished. Raises BadInput (no_upload).
+
+        Once its statement was signed the registry may have accepted it, so its disclosures stay: nothing else has them.
+        """
+        if deposit_id not in self.uploads.ids():
+            raise _no_upload(deposit_id)
+        if not self.uploads.signed(deposit_id):
+            forget(self._client.vault, deposit_id)
         self.uploads.destroy(deposit_id)
-        forget(self._client.vault, deposit_id)
 
     def _followed(self, state: State, case_id: bytes, panels: Sequence[bytes]) -> tuple[CertifiedPanel, ...]:
         case = case_of(state, case_id)
@@ -382,6 +385,14 @@ class Depositor:
             ct_hash=check_public(panel.y, bound, public).ct_hash,
         )
         return SealedBox(capsule=capsule, box=box_of(ciphertext))
+
+
+def _no_upload(deposit_id: bytes) -> BadInput:
+    return BadInput(
+        f"there is no unfinished deposit {deposit_id.hex()} in this folder",
+        "`muniment deposit --list` shows those that are.",
+        code="no_upload",
+    )
 
 
 def _item(sealed: Sealed, inventory: Inventory | None, index: int = 0) -> ManifestItem:

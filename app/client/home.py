@@ -211,20 +211,27 @@ class Vault:
     def get(self, area: Area, name: str) -> bytes | None:
         """Return a value, or None. Raises Mismatch when the file was altered or is not for these keys."""
         path = self._path(area, name)
-        if not path.exists():
+        if not _stands(path):
             return None
         return decrypt_bytes(read_file(path, f"the file {name}"), [self._keys.notes])
 
     def delete(self, area: Area, name: str) -> None:
-        """Overwrite and remove; see `files.destroy_file` for what that can promise."""
-        destroy_file(self._path(area, name))
+        """Overwrite and remove; see `files.destroy_file` for what that can promise.
+
+        What a crash left aside while a value of that name was written goes too: it holds the same secret.
+        """
+        path = self._path(area, name)
+        destroy_file(path)
+        for aside in path.parent.glob(f".{path.name}.*"):
+            destroy_file(aside)
 
     def names(self, area: Area) -> tuple[str, ...]:
         """The names in an area, sorted."""
         folder = self._home.path / area
         if not folder.is_dir():
             return ()
-        return tuple(sorted(each.name.removesuffix(".age") for each in folder.iterdir() if each.name.endswith(".age")))
+        found = (each for each in folder.iterdir() if each.name.endswith(".age") and _stands(each))
+        return tuple(sorted(each.name.removesuffix(".age") for each in found))
 
     def _path(self, area: Area, name: str) -> Path:
         return self._home.path / area / f"{_checked(name)}.age"
@@ -263,6 +270,17 @@ def read_passphrase(
     if twice and getpass.getpass("The same again: ") != first:
         raise BadInput("the two passphrases differ", "Try again.", code="passphrases_differ")
     return first
+
+
+def _stands(path: Path) -> bool:
+    """Whether a value is there. One that was overwritten, and whose removal a crash prevented, is not: an age file
+    begins with a letter, and a destroyed one with a zero byte.
+    """
+    try:
+        with path.open("rb") as file:
+            return file.read(1) != b"\0"
+    except FileNotFoundError:
+        return False
 
 
 def _checked(name: str) -> str:

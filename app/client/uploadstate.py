@@ -110,12 +110,18 @@ class UploadStore:
         """Keep what is to be posted."""
         self._write(f"{deposit_id.hex()}.final", final)
 
+    def signed(self, deposit_id: bytes) -> bool:
+        """Whether a statement was signed, so that it may have been posted and accepted."""
+        return f"{deposit_id.hex()}.final" in self._vault.names("uploads")
+
     def journal(self, deposit_id: bytes) -> "Journal":
         """The journal of a deposit."""
         return Journal(self._folder / f"{deposit_id.hex()}.journal")
 
     def tidy(self) -> None:
-        """Remove what a destruction that was interrupted left behind; the secret had gone first."""
+        """Destroy what is no upload's: what an interrupted destruction left (the secret had gone first), and plans
+        that were being written. Only for whoever holds the home's lock.
+        """
         plans = {each.hex() for each in self.ids()}
         for path in self._folder.iterdir() if self._folder.is_dir() else ():
             if path.name.partition(".")[0] not in plans:
@@ -145,9 +151,12 @@ class Journal:
         self._path = path
         self._hashes: dict[int, list[bytes]] = {}
         if path.exists():
-            # A line without its end was cut off by a crash: its segment had not left.
-            for line in path.read_bytes().split(b"\n")[:-1]:
+            *lines, torn = path.read_bytes().split(b"\n")
+            for line in lines:
                 self._take(line)
+            if torn:
+                # A line without its end was cut off by a crash: its segment had not left.
+                os.truncate(path, path.stat().st_size - len(torn))
 
     def recorded(self, item: int) -> tuple[bytes, ...]:
         """The hashes of the first segments of an item."""

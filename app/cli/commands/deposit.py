@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,6 +62,8 @@ async def run(args: argparse.Namespace) -> int:
     async with connected() as client:
         depositor = Depositor(client)
         if args.list:
+            with contextlib.suppress(Refused), only_one(client.home.path):
+                depositor.uploads.tidy()
             ids = [each.hex() for each in depositor.uploads.ids()]
             show(args, {"unfinished": ids}, ids or ["nothing is unfinished"])
             return 0
