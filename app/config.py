@@ -44,7 +44,7 @@ class Settings:
     retention_days: int = 10_950
     """How long the segments of an accepted deposit are locked, counted from its leaf's time."""
     checkpoint_seconds: int = 1
-    """The cadence on which checkpoints are published at the latest."""
+    """How often a process takes over what others appended, and keeps what it published, at the latest."""
     batch_milliseconds: int = 5
     """How long the sequencer gathers statements into one batch."""
     shutdown_seconds: int = 30
