@@ -8,6 +8,8 @@ THRESHOLD ?= 3
 DIR ?= demo-registry
 FILE ?=
 DURATION ?= 60
+# One test process a processor; the tests of a file stay together. WORKERS=0 runs all in one process.
+WORKERS ?= auto
 UPGRADE ?= --upgrade
 
 .DEFAULT_GOAL := help
@@ -30,7 +32,7 @@ demo-cluster: $(READY) ## the same on MongoDB's protocol and S3, two replicas, o
 	$(BIN)/python -m ops.cluster $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
 
 test: $(READY) ## all tests (PYTEST_ARGS for more)
-	$(BIN)/python -m pytest $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check app ledger storage tests ops
