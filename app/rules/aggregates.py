@@ -191,6 +191,15 @@ class Deposited:
     digest: Digest
     manifest_hash: Digest
     capsules: tuple[Capsule, ...]
+    holds: tuple[Digest, ...] = ()
+    """The legal holds that stand: digests of the `hold.place` statements, in ledger order."""
+    retain_until: Count = 0
+    """Unix seconds to which `retention.extend` moved the end of the term; 0: the registry's own term counts."""
+
+    @property
+    def held(self) -> bool:
+        """Whether a legal hold stands: then nothing of the deposit may be erased, whatever its term."""
+        return bool(self.holds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

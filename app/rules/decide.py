@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import AppError, Refused
-from app.rules import cases, ceremonies, deposits, members, releases
+from app.rules import cases, ceremonies, deposits, holds, members, releases
 from app.rules.act import Act, Circumstances, refuse
 from app.rules.aggregates import Aggregate, KeyHolder, Person, Registry, key_of
 from app.rules.view import View
@@ -55,6 +55,9 @@ HANDLERS: dict[str, Handler] = {
     "release.decision": releases.decision,
     "release.contribution": releases.contribution,
     "release.opening": releases.opening,
+    "hold.place": holds.place,
+    "hold.lift": holds.lift,
+    "retention.extend": holds.extend,
     "access": releases.access,
 }
 

@@ -301,6 +301,32 @@ class ReleaseOpening:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HoldPlace:
+    """Nothing of the deposit may be deleted or erased until this hold is lifted. The digest of this names the hold."""
+
+    deposit_id: Id
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldLift:
+    """One hold is lifted, named by the digest of the statement that placed it; others stay."""
+
+    deposit_id: Id
+    hold: Digest
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionExtend:
+    """The deposit's term ends at `until` (Unix seconds) or with the registry's own term, whichever is later."""
+
+    deposit_id: Id
+    until: Annotated[int, Int()]
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """The service is about to serve a deposit's box and segments to a recipient; once a request."""
 
@@ -333,6 +359,9 @@ Claims = (
     | ReleaseDecision
     | ReleaseContribution
     | ReleaseOpening
+    | HoldPlace
+    | HoldLift
+    | RetentionExtend
     | Access
 )
 
@@ -360,6 +389,9 @@ KINDS: dict[str, type[Claims]] = {
     "release.decision": ReleaseDecision,
     "release.contribution": ReleaseContribution,
     "release.opening": ReleaseOpening,
+    "hold.place": HoldPlace,
+    "hold.lift": HoldLift,
+    "retention.extend": RetentionExtend,
     "access": Access,
 }
 """The closed table: wire name to claims."""

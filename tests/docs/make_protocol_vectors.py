@@ -46,6 +46,8 @@ from app.statements.kinds import (
     CaseRecuse,
     Deposit,
     DepositSlots,
+    HoldLift,
+    HoldPlace,
     MemberKey,
     MemberRevoke,
     PanelAck,
@@ -53,6 +55,7 @@ from app.statements.kinds import (
     PanelClose,
     PanelDeal,
     PanelOpen,
+    RetentionExtend,
     is_public,
 )
 from app.statements.statement import EMPTY_SEEN, Seen, Statement, parse_statement
@@ -344,6 +347,7 @@ class Story:
         self.refuse("a second recusal", "judge3", recusal)
         too_many = replace(recusal, judge=world.id("judge2"))
         self.refuse("a recusal after which fewer than k would remain", "judge2", too_many)
+        self._holds()
         assert release.request is not None
         parts = [release.contribution("judge1"), release.contribution("judge3")]
         public = self.made.claims.capsules[0].public
@@ -360,6 +364,23 @@ class Story:
             "secret": secret.hex(),
             "identity": Identity(secret).format(),
         }
+
+    def _holds(self) -> None:
+        world, deposit_id = self.world, self.made.claims.deposit_id
+        placing = HoldPlace(deposit_id=deposit_id, note=None)
+        self.refuse("a hold that a party signs", "lawyer2", placing)
+        self.refuse("a hold on a deposit that is not there", "clerk", replace(placing, deposit_id=bytes(16)))
+        self.refuse("a hold that a recused judge signs", "judge3", placing)
+        hold = world.do("clerk", placing).digest
+        other = HoldLift(deposit_id=deposit_id, hold=bytes(32), note=None)
+        self.refuse("lifting a hold that does not stand", "judge1", other)
+        world.do("judge1", replace(other, hold=hold))
+        self.refuse("lifting it again", "judge1", replace(other, hold=hold))
+        longer = RetentionExtend(deposit_id=deposit_id, until=world.now + 400 * 86400, note=None)
+        world.do("judge2", longer)
+        self.refuse("a term that does not grow", "clerk", longer)
+        far = replace(longer, until=world.now + 36_526 * 86400)
+        self.refuse("a term of more than a hundred years", "clerk", far)
 
     def to_json(self) -> dict[str, Any]:
         """The story with what a second verifier computes of it."""

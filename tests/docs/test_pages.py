@@ -23,7 +23,7 @@ from app.panels.contribution import AGGREGATE_BYTES, CONTRIBUTION_BYTES
 from app.panels.errors import MEANING
 from app.panels.opening import OPENING_BYTES
 from app.panels.request import REQUEST_BYTES
-from app.rules import act, cases, ceremonies, deposits, members, releases
+from app.rules import act, cases, ceremonies, deposits, holds, members, releases
 from app.rules.decide import CLOCK_SKEW, DAY, HANDLERS, _limits
 from app.statements.kinds import KINDS
 from app.web.routes import ROUTES
@@ -105,7 +105,7 @@ def test_every_kind_has_its_rule_and_readers(kind: str) -> None:
 
 FUNCTIONS = {
     (module.__name__, name): function
-    for module in (act, cases, ceremonies, deposits, members, releases)
+    for module in (act, cases, ceremonies, deposits, holds, members, releases)
     for name, function in inspect.getmembers(module, inspect.isfunction)
 }
 

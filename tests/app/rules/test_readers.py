@@ -6,7 +6,17 @@ from app.rules.aggregates import Person
 from app.rules.decide import Admitted
 from app.rules.readers import links_of, reads_topic, topic_of
 from app.rules.replay import Replay
-from app.statements.kinds import KINDS, CaseAssign, CaseRecuse, MemberKey, MemberRevoke, is_public
+from app.statements.kinds import (
+    KINDS,
+    CaseAssign,
+    CaseRecuse,
+    HoldLift,
+    HoldPlace,
+    MemberKey,
+    MemberRevoke,
+    RetentionExtend,
+    is_public,
+)
 from tests.app.rules.world import NOTES, ORIGIN, Release, World, ready_to_release
 
 PEOPLE = (
@@ -36,6 +46,9 @@ PRIVATE = {
     "release.decision": CASE,
     "release.contribution": CASE,
     "release.opening": CASE,
+    "hold.place": CASE,
+    "hold.lift": CASE,
+    "retention.extend": CASE,
     "access": CASE,
     "member.enrol": {"registrar", "outsider"},
     "member.key": {"registrar", "outsider"},
@@ -57,6 +70,10 @@ def whole() -> tuple[World, list[Admitted]]:
     world.do("service", release.access())
     world.do("lawyer2", release.opening())
     world.do("judge3", CaseRecuse(case_id=release.case_id, judge=world.id("judge3"), note=None))
+    deposit_id = release.deposit.claims.deposit_id
+    hold = world.do("clerk", HoldPlace(deposit_id=deposit_id, note=None)).digest
+    world.do("judge2", HoldLift(deposit_id=deposit_id, hold=hold, note=None))
+    world.do("clerk", RetentionExtend(deposit_id=deposit_id, until=world.now + 9, note=None))
     member = world.id("outsider")
     world.do("outsider", MemberKey(member=member, role="party", key=world.signer("outsider new").public, notes=NOTES))
     assert world.genesis is not None
