@@ -6,7 +6,8 @@ from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 
 COPYLEFT = re.compile(r"\b(A|L)?GPL|General Public License", re.IGNORECASE)
-# The lesser licence leaves a court's own programs alone; these two only (docs/decisions/0130).
+# The lesser licence leaves a court's own programs alone; these two only:
+# docs/decisions/0130-opentimestamps-under-the-lgpl.md.
 LESSER = {"opentimestamps": r"LGPL3", "python-bitcoinlib": r"LGPLv3\+"}
 
 
