@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.client.evidence import Evidence
 from app.client.kept import forget, keep
 from app.client.panel import CertifiedPanel, case_of, follow, panels_of
 from app.client.readers import case_recipients
@@ -37,21 +38,14 @@ from app.sealing.x25519 import Identity
 from app.statements.kinds import MAX_ITEMS, Capsule, Deposit, DepositSlots
 from app.statements.statement import parse_statement
 
+__all__ = ["Accepted", "Depositor", "Evidence", "Progress"]
+
 DEFAULT_TYPE = "application/octet-stream"
 _MISSING = frozenset({"manifest_missing", "box_missing"})
 _SIGN_AGAIN = frozenset({"expired", "seen_too_old"})
 
 Progress = Callable[[int, int], None]
 """(plaintext bytes sealed, plaintext bytes in all)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """A file to deposit: where it lies, and if wanted what it is to be called and its media type."""
-
-    path: Path
-    name: str | None = None
-    type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

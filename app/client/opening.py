@@ -7,6 +7,7 @@ the inventory opens the item's slots; `not_equal` when the plaintext differs fro
 """
 
 import asyncio
+import contextlib
 import hashlib
 import os
 from collections.abc import Callable
@@ -27,7 +28,7 @@ from app.panels.request import Release
 from app.rules.aggregates import Deposited, Request
 from app.sealing.inventory import MAX_INVENTORY_BYTES, Inventory, InventoryItem, parse_inventory
 from app.sealing.manifest import Manifest, ManifestItem
-from app.sealing.names import safe_output_names
+from app.sealing.names import safe_output_paths
 from app.sealing.segments import item_length
 from app.sealing.unseal import OutputFile, Unsealed, Unsealer, unseal_to_bytes
 from app.sealing.x25519 import Identity
@@ -168,14 +169,11 @@ def _open_items(
         assert isinstance(claims, Deposit)  # noqa: S101 - the aggregate comes from a statement of this kind
         fault = _deposit_fault(inventory, manifest, claims.slots)
     items = declared(inventory, deposit, manifest)
-    names = safe_output_names(item.name if item is not None else f"item-{i:03d}.bin" for i, item in enumerate(items, 1))
-    try:
-        make_folder(folder)
-    except OSError as error:
-        raise unwritable(folder, error) from error
+    paths = safe_output_paths(item.name if item is not None else f"item-{i:03d}.bin" for i, item in enumerate(items, 1))
+    _make_below(folder, ())
     opened = []
     for index, item in enumerate(items, 1):
-        path = folder / names[index - 1]
+        path = _make_below(folder, paths[index - 1][:-1]) / paths[index - 1][-1]
         opened.append(_open_item(fetched.files[index], manifest.items[index], identity, (index, item, path)))
     return Opened(
         request=fetched.request,
@@ -242,6 +240,22 @@ def _open_item(
         sha256=found.sha256 if found is not None else None,
         fault=fault,
     )
+
+
+def _make_below(folder: Path, parts: tuple[str, ...]) -> Path:
+    """Make the folders of an item below the one for the results, and go through no link that stands there."""
+    here = folder
+    try:
+        make_folder(here)
+        for part in parts:
+            here = here / part
+            with contextlib.suppress(FileExistsError):
+                here.mkdir(mode=0o700)
+            if here.is_symlink() or not here.is_dir():
+                raise exists(here)
+    except OSError as error:
+        raise unwritable(here, error) from error
+    return here
 
 
 def _unseal(sealed: Path, listed: ManifestItem, identity: Identity, path: Path) -> Unsealed:

@@ -1,9 +1,15 @@
-"""File names for opened evidence: whatever a depositor's machine called a file, the result is safe in a folder."""
+"""File names for opened evidence: whatever a depositor's machine called a file, the result is safe in a folder.
+
+A name may be a path whose parts are separated by `/`: the file lay in folders, and does so again. Each part is made
+safe by itself, so no name leads out of the folder, on any system.
+"""
 
 import unicodedata
 from collections.abc import Iterable
 
 MAX_OUTPUT_NAME_BYTES = 200
+MAX_OUTPUT_DEPTH = 32
+"""Folders above a file; what lies deeper has the rest of its path in its name."""
 _FORBIDDEN = set('<>:"/\\|?*')
 _RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$", "clock$"} | {
     f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³"
@@ -11,13 +17,30 @@ _RESERVED = {"con", "prn", "aux", "nul", "conin$", "conout$", "clock$"} | {
 _EXTENSION_BYTES = 16
 
 
-def safe_output_names(names: Iterable[str]) -> tuple[str, ...]:
-    """Return a file name for each of the names of items 1, 2, …, all different; as `safe_output_name` says."""
-    used: set[str] = set()
+def safe_output_paths(names: Iterable[str]) -> tuple[tuple[str, ...], ...]:
+    """Return the parts of a relative path for each of the names of items 1, 2, …, all different.
+
+    Every part is as `safe_output_name` says. Items of one folder stay together; two folders, or a folder and a file,
+    that differ only where case or Unicode form do not count get different names. `/etc/x` becomes `etc/x`; an empty
+    part, `.` or `..` becomes `_`.
+    """
+    used: dict[tuple[str, ...], set[str]] = {}
+    folders: dict[tuple[tuple[str, ...], str], tuple[str, ...]] = {}
     found = []
     for index, name in enumerate(names, 1):
-        found.append(_unused(name, index, used))
-        used.add(_key(found[-1]))
+        *above, last = name.lstrip("/").split("/", MAX_OUTPUT_DEPTH)
+        here: tuple[str, ...] = ()
+        for part in above:
+            if (here, part) not in folders:
+                taken = used.setdefault(here, set())
+                safe = _unused(part if part.strip(" .") else "_", index, taken)
+                taken.add(_key(safe))
+                folders[here, part] = (*here, safe)
+            here = folders[here, part]
+        taken = used.setdefault(here, set())
+        safe = _unused(last, index, taken)
+        taken.add(_key(safe))
+        found.append((*here, safe))
     return tuple(found)
 
 

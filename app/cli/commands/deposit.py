@@ -1,4 +1,4 @@
-"""`muniment deposit FILE… --case CASE`: seal files on this machine and deposit them; resume what was interrupted."""
+"""`muniment deposit FILE… --case CASE`: seal files and folders and deposit them; resume what was interrupted."""
 
 import argparse
 import asyncio
@@ -21,11 +21,16 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     """Add the command."""
     parser = commands.add_parser(
         "deposit",
-        help="seal and deposit files",
+        help="seal and deposit files and folders",
         description="Seal files on this machine and deposit them in a case. All files of one deposit open together. "
-        "The key is destroyed once the registry has accepted; what the files are can be disclosed later, one by one.",
+        "Of a folder everything is deposited that lies in it, at any depth, and comes back in the same folders when "
+        "it is opened. The key is destroyed once the registry has accepted; what the files are can be disclosed "
+        "later, one by one. An interrupted deposit goes on with --resume where it was, on this machine, also after a "
+        "restart; the files must stay unchanged until it is accepted.",
     )
-    parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="what to deposit: 1 to 4,096 files")
+    parser.add_argument(
+        "files", metavar="FILE", type=Path, nargs="*", help="files and folders; 1 to 4,096 files in all, of any size"
+    )
     parser.add_argument(
         "--case", metavar="CASE", type=id_of, help="the id of the case, as `muniment case list` shows it"
     )
@@ -41,6 +46,11 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         default=[],
         help="seal to this panel of the case; up to three (default: the case's own)",
     )
+    parser.add_argument(
+        "--leave-out-links",
+        action="store_true",
+        help="leave out symbolic links and devices in folders, naming each; without it they are refused",
+    )
     parser.add_argument("--yes", action="store_true", help="do not ask whether these are the right judges")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--resume", metavar="DEPOSIT", type=id_of, help="go on with an interrupted deposit")
@@ -52,7 +62,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 async def run(args: argparse.Namespace) -> int:
     """Deposit, resume, discard or list."""
-    from app.client.deposit import Depositor, Evidence  # noqa: PLC0415
+    from app.client.deposit import Depositor  # noqa: PLC0415
+    from app.client.evidence import gather  # noqa: PLC0415
     from app.client.lock import only_one  # noqa: PLC0415
 
     starts = args.resume is None and args.discard is None and not args.list
@@ -75,11 +86,17 @@ async def run(args: argparse.Namespace) -> int:
             if args.resume is not None:
                 accepted = await _resume(args, depositor)
             else:
-                total = sum(each.stat().st_size for each in args.files if each.is_file())
+                evidence = gather(
+                    args.files,
+                    own=client.home.path,
+                    leave_out_links=args.leave_out_links,
+                    left_out=lambda path, why: note(f"left out: {path} ({why})"),
+                )
+                total = sum(each.path.stat().st_size for each in evidence if each.path.is_file())
                 with progress("sealing", total, quiet=args.json) as bar:
                     accepted = await depositor.deposit(
                         args.case,
-                        [Evidence(path=each) for each in args.files],
+                        evidence,
                         description=description,
                         origin=origin,
                         words=words,

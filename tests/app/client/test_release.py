@@ -271,8 +271,9 @@ async def test_names_from_the_depositors_machine_stay_in_the_folder(tmp_path: Pa
         found = await opened(court, asked, Output(folder=out))
         assert [each.verdict for each in found.items] == ["equal"] * 4
         assert [each.name for each in found.items] == [name for name, _ in files]
-        assert sorted(named(out).values()) == [b"1", b"2", b"3", b"4"]
-        assert all(each.path is not None and each.path.parent == out for each in found.items)
+        paths = [each.path for each in found.items]
+        assert paths == [out / "_" / "_" / "outside.txt", out / "etc" / "passwd", out / "sealed", out / "a_txt.exe"]
+        assert [each.read_bytes() for each in paths if each is not None] == [b"1", b"2", b"3", b"4"]
         assert not (tmp_path / "outside.txt").exists()
 
 
