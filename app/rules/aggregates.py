@@ -203,6 +203,19 @@ class Deposited:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of a deposit: who acknowledged it or ordered it opened, whether it was withdrawn or superseded."""
+
+    PREFIX: ClassVar = "fate"
+    id: Raw
+    case_id: Id
+    seen_by: tuple[Member, ...] = ()
+    withdrawn: Digest | None = None
+    """The statement that withdrew it."""
+    superseded_by: Id | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
     """A release order."""
 
@@ -252,6 +265,7 @@ Aggregate = (
     | Epoch
     | Case
     | Deposited
+    | Fate
     | SealedCapsule
     | Order
     | Request
@@ -269,6 +283,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Epoch,
         Case,
         Deposited,
+        Fate,
         SealedCapsule,
         Order,
         Request,

@@ -18,6 +18,20 @@ def case_of(view: View, case_id: bytes) -> Case:
     return case
 
 
+def reads_case(view: View, case: Case, person: Person) -> bool:
+    """Whether an active member may read what concerns a case."""
+    if not person.active:
+        return False
+    if person.id in (case.opened_by, case.presiding, *case.parties):
+        return True
+    for panel_id in case.panels:
+        panel = view.find(Panel, panel_id.hex())
+        epoch = view.find(Epoch, panel.epoch_id.hex()) if panel and panel.epoch_id else None
+        if epoch is not None and person.id in epoch.judges:
+            return True
+    return False
+
+
 def open_case(act: Act[CaseOpen]) -> Iterator[Aggregate]:
     """A registrar or clerk opens a case under a fresh id."""
     signer = act.member("registrar", "clerk")

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import AppError, Refused
-from app.rules import cases, ceremonies, deposits, holds, members, releases
+from app.rules import cases, ceremonies, deposits, holds, members, mistakes, releases
 from app.rules.act import Act, Circumstances, refuse
 from app.rules.aggregates import Aggregate, KeyHolder, Person, Registry, key_of
 from app.rules.view import View
@@ -50,6 +50,9 @@ HANDLERS: dict[str, Handler] = {
     "case.party": cases.join,
     "case.recuse": cases.recuse,
     "deposit": deposits.deposit,
+    "deposit.acknowledge": mistakes.acknowledge,
+    "deposit.withdraw": mistakes.withdraw,
+    "deposit.supersede": mistakes.supersede,
     "release.order": releases.order,
     "release.request": releases.request,
     "release.decision": releases.decision,

@@ -5,7 +5,8 @@ parties, who presides) and by the judges of the current epochs of its panels. Wh
 offices is read by registrars, by himself, and by whoever shares a case with him.
 """
 
-from app.rules.aggregates import Case, Epoch, Panel, Person
+from app.rules.aggregates import Case, Person
+from app.rules.cases import reads_case
 from app.rules.decide import Admitted
 from app.rules.view import View
 from app.statements.keys import thumbprint
@@ -57,20 +58,6 @@ def links_of(admitted: Admitted) -> tuple[tuple[str, str], ...]:
         panel = f"panel/{claims.panel_id.hex()}"
         return tuple((f"member/{judge}", panel) for judge in claims.judges)
     return ()
-
-
-def reads_case(view: View, case: Case, person: Person) -> bool:
-    """Whether an active member may read what concerns a case."""
-    if not person.active:
-        return False
-    if person.id in (case.opened_by, case.presiding, *case.parties):
-        return True
-    for panel_id in case.panels:
-        panel = view.find(Panel, panel_id.hex())
-        epoch = view.find(Epoch, panel.epoch_id.hex()) if panel and panel.epoch_id else None
-        if epoch is not None and person.id in epoch.judges:
-            return True
-    return False
 
 
 def reads_topic(view: View, topic: str, person: Person) -> bool:

@@ -13,6 +13,7 @@ from app.rules.act import Act, refuse
 from app.rules.aggregates import Aggregate, Decision, Epoch, KeyHolder, Order, Panel, Request, SealedCapsule
 from app.rules.cases import case_of, not_recused
 from app.rules.deposits import deposit_of, epoch_of
+from app.rules.mistakes import not_withdrawn, ordered
 from app.rules.view import View
 from app.statements.keys import thumbprint
 from app.statements.kinds import (
@@ -36,8 +37,10 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
     if len(set(claims.deposits)) != len(claims.deposits) or len(set(claims.recipients)) != len(claims.recipients):
         raise refuse("duplicate_name", "the order names a deposit or a recipient twice")
     for deposit_id in claims.deposits:
-        if deposit_of(act.view, deposit_id).case_id != claims.case_id:
+        deposit = deposit_of(act.view, deposit_id)
+        if deposit.case_id != claims.case_id:
             raise refuse("wrong_case", f"the deposit {deposit_id.hex()} is not of the case {case.id}")
+        not_withdrawn(act.view, deposit)
     for key in claims.recipients:
         holder = act.view.find(KeyHolder, thumbprint(key))
         if holder is None or holder.retired or holder.member is None or holder.member not in case.parties:
@@ -54,6 +57,8 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
         recipients=claims.recipients,
         document=claims.document,
     )
+    for deposit_id in claims.deposits:
+        yield from ordered(act.view, deposit_of(act.view, deposit_id), signer.id)
 
 
 def request_of(view: View, digest: bytes) -> Request:

@@ -252,6 +252,30 @@ class Deposit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DepositAcknowledge:
+    """A reader of the case has seen a deposit of somebody else: from now on it cannot be withdrawn."""
+
+    deposit_id: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositWithdraw:
+    """Its depositor takes back a deposit made by mistake, which nobody else has acknowledged or ordered opened."""
+
+    deposit_id: Id
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DepositSupersede:
+    """Its depositor names another deposit of his, in the same case, that takes the place of this one."""
+
+    deposit_id: Id
+    by: Id
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseOrder:
     """The presiding judge orders deposits opened for recipients (identity keys); `document` is the paper's SHA-256."""
 
@@ -354,6 +378,9 @@ Claims = (
     | CaseParty
     | CaseRecuse
     | Deposit
+    | DepositAcknowledge
+    | DepositWithdraw
+    | DepositSupersede
     | ReleaseOrder
     | ReleaseRequest
     | ReleaseDecision
@@ -384,6 +411,9 @@ KINDS: dict[str, type[Claims]] = {
     "case.party": CaseParty,
     "case.recuse": CaseRecuse,
     "deposit": Deposit,
+    "deposit.acknowledge": DepositAcknowledge,
+    "deposit.withdraw": DepositWithdraw,
+    "deposit.supersede": DepositSupersede,
     "release.order": ReleaseOrder,
     "release.request": ReleaseRequest,
     "release.decision": ReleaseDecision,

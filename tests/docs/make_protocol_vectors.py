@@ -166,9 +166,17 @@ class Story:
 
     def __init__(self) -> None:
         self.refusals: list[dict[str, Any]] = []
-        world = self.world = founded()
+        self.world = founded()
         self.who: list[str] = ["registrar"]
-        offer = world.offer
+        self.count_time()
+        self._members()
+        self._panels()
+        self._deposit()
+        self._release()
+
+    def count_time(self) -> None:
+        """From now on every statement that is offered takes some time."""
+        world, offer = self.world, self.world.offer
 
         def noted(statement: Statement) -> Any:
             verdict = offer(statement)
@@ -176,10 +184,6 @@ class Story:
             return verdict
 
         world.offer = noted  # type: ignore[method-assign]
-        self._members()
-        self._panels()
-        self._deposit()
-        self._release()
 
     def refuse(self, why: str, name: str, claims: Any, **changes: Any) -> None:
         statement = self.world.sign(name, claims, **changes)
@@ -409,7 +413,7 @@ class Story:
         return {
             "origin": ORIGIN,
             "genesis": world.genesis.digest.hex(),
-            "note": self.note,
+            **({"note": self.note} if hasattr(self, "note") else {}),
             "entries": entries,
             "refused": self.refusals,
         }

@@ -2,8 +2,10 @@
 
 import ast
 import doctest
+import importlib
 import inspect
 import json
+import pkgutil
 import re
 import textwrap
 from collections.abc import Iterator
@@ -13,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from app import rules
 from app.config import _RANGES as RANGES
 from app.config import Settings
 from app.panels.ack import ACK_BYTES
@@ -23,7 +26,7 @@ from app.panels.contribution import AGGREGATE_BYTES, CONTRIBUTION_BYTES
 from app.panels.errors import MEANING
 from app.panels.opening import OPENING_BYTES
 from app.panels.request import REQUEST_BYTES
-from app.rules import act, cases, ceremonies, deposits, holds, members, releases
+from app.rules import members
 from app.rules.decide import CLOCK_SKEW, DAY, HANDLERS, _limits
 from app.statements.kinds import KINDS
 from app.web.routes import ROUTES
@@ -105,7 +108,7 @@ def test_every_kind_has_its_rule_and_readers(kind: str) -> None:
 
 FUNCTIONS = {
     (module.__name__, name): function
-    for module in (act, cases, ceremonies, deposits, holds, members, releases)
+    for module in (importlib.import_module(f"app.rules.{each.name}") for each in pkgutil.iter_modules(rules.__path__))
     for name, function in inspect.getmembers(module, inspect.isfunction)
 }
 

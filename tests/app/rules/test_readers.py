@@ -10,6 +10,9 @@ from app.statements.kinds import (
     KINDS,
     CaseAssign,
     CaseRecuse,
+    DepositAcknowledge,
+    DepositSupersede,
+    DepositWithdraw,
     HoldLift,
     HoldPlace,
     MemberKey,
@@ -17,7 +20,7 @@ from app.statements.kinds import (
     RetentionExtend,
     is_public,
 )
-from tests.app.rules.world import NOTES, ORIGIN, Release, World, ready_to_release
+from tests.app.rules.world import NOTES, ORIGIN, Release, World, ready_to_release, sealed
 
 PEOPLE = (
     "registrar",
@@ -41,6 +44,9 @@ PRIVATE = {
     "case.party": CASE,
     "case.recuse": CASE,
     "deposit": CASE,
+    "deposit.acknowledge": CASE,
+    "deposit.withdraw": CASE,
+    "deposit.supersede": CASE,
     "release.order": CASE,
     "release.request": CASE,
     "release.decision": CASE,
@@ -69,6 +75,12 @@ def whole() -> tuple[World, list[Admitted]]:
         world.do(judge, release.contribute(judge))
     world.do("service", release.access())
     world.do("lawyer2", release.opening())
+    world.do("clerk", DepositAcknowledge(deposit_id=release.deposit.claims.deposit_id))
+    later = sealed(world, release.ceremony, release.case_id, "later").claims
+    world.do("lawyer1", later)
+    old = release.deposit.claims.deposit_id
+    world.do("lawyer1", DepositSupersede(deposit_id=old, by=later.deposit_id, note=None))
+    world.do("lawyer1", DepositWithdraw(deposit_id=later.deposit_id, note=None))
     world.do("judge3", CaseRecuse(case_id=release.case_id, judge=world.id("judge3"), note=None))
     deposit_id = release.deposit.claims.deposit_id
     hold = world.do("clerk", HoldPlace(deposit_id=deposit_id, note=None)).digest

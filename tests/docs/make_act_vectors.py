@@ -1,0 +1,61 @@
+"""Writes tests/vectors/protocol/acts.json: `python -m tests.docs.make_act_vectors`. Fixed seeds, real code.
+
+A second ledger, in which deposits meet what comes after them. Its form is that of history.json.
+"""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+from app.statements.kinds import DepositAcknowledge, DepositSupersede, DepositWithdraw
+from tests.app.rules import world as worlds
+from tests.app.rules.world import Release, ready_to_release, sealed
+from tests.docs.make_protocol_vectors import FOLDER, NOTES_IDENTITY, Story
+
+
+class Acts(Story):
+    """A panel 2 of 3, a case of two lawyers, and what becomes of the deposits in it."""
+
+    def __init__(self) -> None:
+        self.refusals: list[dict[str, Any]] = []
+        self.release: Release = ready_to_release()
+        self.world = self.release.world
+        self.count_time()
+        self._mistakes()
+
+    def _mistakes(self) -> None:
+        world, release = self.world, self.release
+        first = release.deposit.claims.deposit_id
+        made = [sealed(world, release.ceremony, release.case_id, name).claims for name in ("newer", "mistake")]
+        for claims in made:
+            world.do("lawyer1", claims)
+        newer, mistake = (each.deposit_id for each in made)
+        self.refuse("a depositor acknowledges his own", "lawyer1", DepositAcknowledge(deposit_id=first))
+        self.refuse("a stranger to the case acknowledges", "registrar", DepositAcknowledge(deposit_id=first))
+        world.do("clerk", DepositAcknowledge(deposit_id=first))
+        withdrawal = DepositWithdraw(deposit_id=first, note=None)
+        self.refuse("a second acknowledgement", "clerk", DepositAcknowledge(deposit_id=first))
+        self.refuse("another party withdraws", "lawyer2", withdrawal)
+        self.refuse("a deposit that the clerk acknowledged is withdrawn", "lawyer1", withdrawal)
+        world.do("lawyer1", DepositSupersede(deposit_id=first, by=newer, note=None))
+        circle = DepositSupersede(deposit_id=newer, by=first, note=None)
+        self.refuse("a circle of deposits", "lawyer1", circle)
+        self.refuse("a deposit in its own place", "lawyer1", DepositSupersede(deposit_id=newer, by=newer, note=None))
+        world.do("lawyer1", DepositWithdraw(deposit_id=mistake, note=None))
+        order = release.order_claims()
+        self.refuse("a withdrawn deposit is ordered opened", "judge1", replace(order, deposits=(mistake,)))
+
+
+def main() -> None:
+    """Write the file."""
+    before = worlds.NOTES
+    worlds.NOTES = NOTES_IDENTITY.recipient.format()
+    try:
+        made = Acts().to_json()
+    finally:
+        worlds.NOTES = before
+    (FOLDER / "acts.json").write_text(json.dumps(made, indent=1, ensure_ascii=True) + "\n")
+
+
+if __name__ == "__main__":
+    main()
