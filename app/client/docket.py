@@ -22,6 +22,7 @@ from app.rules.act import person_of, refuse
 from app.rules.aggregates import Deposited, Epoch, Order, Person, Request
 from app.rules.cases import case_of, not_recused
 from app.rules.deposits import deposit_of, epoch_of
+from app.rules.mistakes import fate_of
 from app.rules.releases import request_of
 from app.rules.view import WholeView
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
@@ -51,6 +52,8 @@ class Docket:
     decided: tuple[tuple[int, bool], ...]
     """(judge, granted), in ledger order."""
     release: Release
+    superseded_by: bytes | None
+    """The deposit that its depositor named in place of this one."""
 
     @property
     def k(self) -> int:
@@ -97,6 +100,7 @@ def examine(view: WholeView, member: str, request: bytes) -> Docket:
         judges=tuple(person for judge in epoch.judges if (person := view.find(Person, judge)) is not None),
         decided=tuple((each.judge, each.contribution is not None) for each in asked.decisions),
         release=release,
+        superseded_by=fate_of(view, deposit).superseded_by,
     )
 
 

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 CANNOT_SHOW = (
     "whether the depositor's key was revoked or replaced after this deposit: ask the registry",
+    "whether the deposit was withdrawn, superseded, released or erased later: ask whoever reads its case",
     "whether a revocation before it was left out: only a replay of the whole ledger shows that",
     "that a name, type, size or digest is true: it is the depositor's declaration, fixed when he deposited, until an "
     "opening confirms it",

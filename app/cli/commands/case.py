@@ -190,8 +190,10 @@ async def run_list(args: argparse.Namespace) -> int:
 
 async def run_show(args: argparse.Namespace) -> int:
     """Show a case: people, panels, deposits, requests."""
+    from app.client.mistakes import fate_words  # noqa: PLC0415
     from app.client.panel import case_of, panels_of  # noqa: PLC0415
     from app.rules.aggregates import Deposited, Person, Request  # noqa: PLC0415
+    from app.rules.mistakes import fate_of  # noqa: PLC0415
 
     async with connected() as client:
         state = await client.sync()
@@ -200,6 +202,7 @@ async def run_show(args: argparse.Namespace) -> int:
     everything = state.view.aggregates.values()
     deposits = [each for each in everything if isinstance(each, Deposited) and each.case_id == args.case]
     requests = [each for each in everything if isinstance(each, Request) and each.case_id == args.case]
+    fates = {each.id: fate_of(state.view, each) for each in deposits}
     panels = panels_of(state, args.case) if case.panels else ()
 
     def name(member: str | None) -> str:
@@ -224,7 +227,15 @@ async def run_show(args: argparse.Namespace) -> int:
             for each in panels
         ],
         "deposits": [
-            {"deposit": each.id, "depositor": each.depositor, "index": state.indices[each.digest]} for each in deposits
+            {
+                "deposit": each.id,
+                "depositor": each.depositor,
+                "index": state.indices[each.digest],
+                "withdrawn": fates[each.id].withdrawn is not None,
+                "superseded_by": by.hex() if (by := fates[each.id].superseded_by) is not None else None,
+                "seen_by": list(fates[each.id].seen_by),
+            }
+            for each in deposits
         ],
         "requests": [
             {"request": each.id, "deposit": each.deposit_id.hex(), "recipient": each.recipient} for each in requests
@@ -239,7 +250,11 @@ async def run_show(args: argparse.Namespace) -> int:
     ]
     lines += [f"  {name(case.presiding)} presides"] if case.presiding else []
     lines += [f"  {name(each)} was recused" for each in case.recused]
-    lines += [f"  deposit {each.id} by {name(each.depositor)}, entry {state.indices[each.digest]}" for each in deposits]
+    for each in deposits:
+        lines.append(f"  deposit {each.id} by {name(each.depositor)}, entry {state.indices[each.digest]}")
+        lines += [f"    {word}" for word in fate_words(fates[each.id])]
+        if fates[each.id].seen_by:
+            lines.append(f"    seen by {', '.join(name(member) for member in fates[each.id].seen_by)}")
     lines += [f"  request {each.id} for {each.deposit_id.hex()} by {name(each.recipient)}" for each in requests]
     show(args, document, lines)
     return 0

@@ -74,6 +74,7 @@ def _document(docket: "Docket", words: "Words") -> dict[str, Any]:
         "request": docket.request.hex(),
         "case": docket.case_id.hex(),
         "deposit": docket.deposit.id,
+        "superseded_by": docket.superseded_by.hex() if docket.superseded_by is not None else None,
         "order": {
             "digest": docket.order.id,
             "signer": docket.ordered_by.name,
@@ -104,6 +105,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines = [
         f"request {found['request']}",
         f"  case {found['case']}, deposit {found['deposit']}",
+        *([f"  its depositor superseded it by {found['superseded_by']}"] if found["superseded_by"] else []),
         f"  asked by {requester['name']} ({requester['member']}), whom the order names",
         f"  his key {requester['key']}: compare it with the court's paper",
         *(

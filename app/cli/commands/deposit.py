@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli import mistakes
 from app.cli.output import add_json, human_size, note, progress, show
 from app.cli.person import add_note, connected, digest_of, id_of, words_of
 from app.errors import BadInput, Refused
@@ -56,8 +57,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     what.add_argument("--resume", metavar="DEPOSIT", type=id_of, help="go on with an interrupted deposit")
     what.add_argument("--discard", metavar="DEPOSIT", type=id_of, help="destroy an interrupted deposit's state")
     what.add_argument("--list", action="store_true", help="list the interrupted deposits")
+    mistakes.add_options(parser, what)
     add_json(parser)
-    parser.set_defaults(run=lambda args: asyncio.run(run(args)))
+    parser.set_defaults(run=lambda args: mistakes.run(args) if mistakes.asked(args) else asyncio.run(run(args)))
 
 
 async def run(args: argparse.Namespace) -> int:

@@ -70,6 +70,7 @@ def request_document(found: "Progress") -> dict[str, Any]:
 def run(args: argparse.Namespace) -> int:
     """Print and return 0."""
     from app.client.judge import Judge  # noqa: PLC0415
+    from app.client.mistakes import new_deposits  # noqa: PLC0415
     from app.client.release import progress_of  # noqa: PLC0415
     from app.rules.aggregates import Request  # noqa: PLC0415
 
@@ -86,10 +87,15 @@ def run(args: argparse.Namespace) -> int:
             "duties": [duty_document(each) for each in found.duties],
             "panels": [progress_document(state.view, each) for each in found.panels],
             "requests": mine,
+            "new_deposits": [
+                {"deposit": each.deposit_id.hex(), "case": each.case_id.hex(), "depositor": each.depositor}
+                for each in new_deposits(state.view, state.me)
+            ],
         }
 
     found = as_person(work)
-    lines = [duty_line(each) for each in found["duties"]] or ["nothing waits for you"]
+    lines = [duty_line(each) for each in found["duties"]]
+    lines = lines or ([] if found["new_deposits"] else ["nothing waits for you"])
     if any(each["duty"] != "decide" for each in found["duties"]):
         lines.append("run `muniment act` to do what is routine")
     for panel in found["panels"]:
@@ -103,5 +109,8 @@ def run(args: argparse.Namespace) -> int:
         for what in ("granted", "refused", "silent", "recused"):
             if each[what]:
                 lines.append(f"  {what}: {', '.join(each[what])}")
+    for each in found["new_deposits"]:
+        lines.append(f"new deposit {each['deposit']} in the case {each['case']}, by {each['depositor']}")
+        lines.append(f"  once you have seen it: muniment deposit --acknowledge {each['deposit']}")
     show(args, found, lines)
     return 0

@@ -109,3 +109,47 @@ def test_what_deposit_refuses(terminal: Terminal, place: tuple[Court, bytes], tm
     assert not_his["error"]["code"] == "not_in_case"
     assert terminal.run("lawyer1", "deposit", "--resume", "00" * 16, code=2)["error"]["code"] == "no_upload"
     assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": []}
+
+
+def test_a_mistake_is_taken_back_or_superseded(terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path) -> None:
+    case_id = place[1].hex()
+    (tmp_path / "a").write_bytes(b"a")
+    first, second, third = (
+        terminal.run("lawyer1", "deposit", tmp_path / "a", "--case", case_id)["deposit"] for _ in range(3)
+    )
+    waiting = terminal.run("lawyer2", "inbox")["new_deposits"]
+    assert {each["deposit"] for each in waiting} == {first, second, third}
+    assert terminal.run("lawyer1", "inbox")["new_deposits"] == []
+    terminal.run("lawyer2", "deposit", "--acknowledge", first)
+    assert f"--acknowledge {second}" in terminal.text("lawyer2", "inbox")
+    assert f"--acknowledge {first}" not in terminal.text("lawyer2", "inbox")
+    late = terminal.run("lawyer1", "deposit", "--withdraw", first, code=1)
+    assert late["error"]["code"] == "already_seen"
+    (tmp_path / "why.txt").write_text("the wrong file")
+    terminal.run("lawyer1", "deposit", "--withdraw", second, "--note", tmp_path / "why.txt")
+    terminal.run("lawyer1", "deposit", "--supersede", first, "--by", third)
+    assert terminal.run("lawyer2", "deposit", "--withdraw", third, code=1)["error"]["code"] == "wrong_signer"
+    shown = {each["deposit"]: each for each in terminal.run("lawyer2", "case", "show", case_id)["deposits"]}
+    assert [shown[each]["withdrawn"] for each in (first, second, third)] == [False, True, False]
+    assert (shown[first]["superseded_by"], shown[third]["superseded_by"]) == (third, None)
+    text = terminal.text("lawyer2", "case", "show", case_id)
+    assert f"superseded by {third}" in text
+    assert "seen by lawyer2" in text
+    assert text.count("withdrawn by its depositor") == 1
+    assert [each["deposit"] for each in terminal.run("lawyer2", "inbox")["new_deposits"]] == [third]
+    # What was deposited, and taken back later, is proven as before: the file says that it cannot show the difference.
+    terminal.run("lawyer1", "proof", second, "-o", tmp_path / "second.json")
+    words = terminal.text("lawyer1", "verify", tmp_path / "second.json", "--trust", tmp_path / "trust.json")
+    assert "whether the deposit was withdrawn" in words
+
+
+def test_options_for_mistakes_that_do_not_go_together(terminal: Terminal, tmp_path: Path) -> None:
+    some = "00" * 16
+    (tmp_path / "words").write_text("words")
+    for words in (
+        ["--supersede", some],
+        ["--by", some],
+        ["--withdraw", some, "--by", some],
+        ["--acknowledge", some, "--note", tmp_path / "words"],
+    ):
+        assert terminal.run("lawyer1", "deposit", *words, code=2)["error"]["code"] == "bad_option"
