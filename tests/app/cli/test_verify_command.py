@@ -81,7 +81,7 @@ def test_json_is_one_document(folder: Path, capsys: pytest.CaptureFixture[str]) 
     found = json.loads(capsys.readouterr().out)
     assert found["outcome"] == "verified"
     assert found["files"][0]["items"] == [2]
-    assert len(found["cannot_show"]) == 4
+    assert len(found["cannot_show"]) == 5
     assert run(folder, str(folder / "absent"), "--json") == 2
     assert json.loads(capsys.readouterr().out)["error"]["code"] == "missing"
 
