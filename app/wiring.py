@@ -124,6 +124,7 @@ async def build_audit(
             published=published,
             receipts=receipts,
             tell=tell,
+            clock=now,
         )
         try:
             yield audit

@@ -29,13 +29,13 @@ from app.service.audit_projections import compare_again, compare_all
 from app.service.audit_receipts import check_receipt
 from app.service.findings import Finding
 from app.service.history import History
-from app.service.locks import DONE, DUE
 from app.service.logstore import RecordLogStore
 from app.service.notes import DamagedNote, note_bytes
+from app.service.owed import Owed, owed
 from app.service.places import Segment, expected_segments
 from app.service.projections import read_watermark
 from app.service.scratch import Scratch
-from app.service.segments import look_at
+from app.service.segments import lags, look_at, not_kept
 from app.service.statements import StatementStore
 from app.statements.kinds import Genesis
 from app.statements.statement import digest_of, parse_leaf, parse_statement
@@ -80,10 +80,15 @@ class Audit:
         published: str | None = None,
         receipts: Iterable[tuple[str, bytes]] = (),
         tell: Tell = lambda _what, _done, _all: None,
+        clock: Callable[[], int] = lambda: 0,
     ) -> None:
-        """`published` is the checkpoint that was kept outside; `receipts` are names and bytes of files."""
+        """`published` is the checkpoint that was kept outside; `receipts` are names and bytes of files.
+
+        `clock` gives Unix seconds, to tell what is due from what is late; without it nothing is late.
+        """
         self._records, self._blobs = records, blobs
         self._origin, self._published, self._receipts, self._tell = origin, published, tuple(receipts), tell
+        self._clock = clock
         self._log, self._statements = RecordLogStore(records), StatementStore(records)
         self._tree = Tree(self._log, cached_batch_bytes=8 * 2**20, cached_tiles=256)
         self._history = History(self._log, self._tree)
@@ -292,34 +297,38 @@ class Audit:
             message = f"the manifest {deposit.manifest_hash.hex()} is missing or changed"
             yield Finding(code="manifest_damaged", place=place, message=message)
             return
-        # `lock-due` is removed after `locked` was written: in this order one of them is seen.
-        due = await self._records.get(DUE, deposit.id)
-        done = await self._records.get(DONE, deposit.id)
-        until = int(done.data) if done is not None and due is None else 0
-        if due is None and done is None and index < self._applied:
-            yield Finding(code="lock_missing", place=place, message="no job locks its segments for their term")
+        wanted: Owed | None = None
+        try:
+            kept = await owed(self._records, deposit)
+            for problem in lags(deposit.id, kept, applied=index < self._applied, now=self._clock()):
+                yield problem
+            # Else the job is at it, or the state is newer than the one that is audited.
+            wanted = None if kept.due or await self._moved_on(deposit) else kept
+        except AppError as error:
+            yield Finding(code="lock_missing", place=place, message=error.message)
         segments, pins = expected_segments(parse_manifest(found.data)), Pins(self._records)
         for number, each in enumerate(segments, 1):
             where = (each.item, each.segment)
             pinned = await pins.version(bytes.fromhex(deposit.id), deposit.manifest_hash, where)
-            problem = await self._segment(deposit.id, each, pinned, until)
-            if problem is not None:
+            for problem in await self._segment(deposit.id, each, pinned, wanted):
                 yield problem
             self._tell(f"segments of {deposit.id[:8]}", number, len(segments))
 
-    async def _segment(self, deposit_id: str, expected: Segment, pinned: str | None, until: int) -> Finding | None:
+    async def _moved_on(self, deposit: Deposited) -> bool:
+        found = await self._records.get(KIND, f"deposit/{deposit.id}")
+        return found is not None and read_versions(found.id, found.data)[0].size > self._frontier.size
+
+    async def _segment(
+        self, deposit_id: str, expected: Segment, pinned: str | None, wanted: Owed | None
+    ) -> list[Finding]:
         looked = await look_at(self._blobs, deposit_id, expected, pinned)
-        if looked.stat is None:
-            return looked.finding
-        self._segments += 1
-        self._bytes += looked.size
-        if looked.finding is None and looked.stat.retain_until < until:
-            return Finding(
-                code="lock_short",
-                place=f"deposit {deposit_id} item {expected.item} segment {expected.segment}",
-                message=f"its lock ends at {looked.stat.retain_until}, and the term at {until}",
-            )
-        return looked.finding
+        if looked.stat is not None:
+            self._segments += 1
+            self._bytes += looked.size
+        found = [] if looked.finding is None else [looked.finding]
+        if looked.stat is not None and wanted is not None:
+            found += not_kept(deposit_id, expected, looked.stat, wanted)
+        return found
 
     async def _note(self, name: bytes) -> AsyncIterator[Finding]:
         found = await self._records.get("note", name.hex())

@@ -44,6 +44,9 @@ _REMEDIES = {
     "segment_damaged": "Put the segment back from a copy of the blobs, or the depositor's. Check the disk.",
     "lock_missing": "Start the service: it locks what is due. If this stays, look into its log.",
     "lock_short": "Start the service: it locks what is due. If this stays, look into its log.",
+    "lock_late": "Start the service, and look into its log: what keeps it from the store? Until then only the "
+    "provisional locks protect this deposit.",
+    "hold_missing": "Start the service: it places what stands on the ledger once a day. Find out who lifted the hold.",
     "bad_receipt": "Compare the file with its holder's: as it is, it proves nothing about any ledger.",
     "receipt_contradicts": "Keep the receipt: it is evidence that this ledger was changed. Then as for a fork.",
     "other_ledger": "Audit the registry that issued the receipt.",

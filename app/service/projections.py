@@ -5,7 +5,7 @@ crash the batch at the watermark is decided again from the statements and applie
 the second time. Everything here can be dropped and rebuilt.
 
 Records: `aggregate` KEY · `entry` DIGEST → index and topic · `timeline` TOPIC|INDEX20 → digest · `link` FROM|TO ·
-`lock-due` DEPOSIT → until when its segments must be locked · `watermark` it → size and last leaf's time.
+`lock-due` DEPOSIT[/INDEX20] → what the store owes it (`owed`) · `watermark` it → size and last leaf's time.
 """
 
 import asyncio
@@ -27,8 +27,9 @@ from app.service import aggregates
 from app.service.aggregates import REBUILD, AggregateStore, Behind, DamagedProjection
 from app.service.deciding import Working
 from app.service.history import History
+from app.service.owed import DUE, due_id, format_due
 from app.service.statements import StatementStore
-from app.statements.kinds import Access, Deposit
+from app.statements.kinds import Access, Deposit, HoldLift, HoldPlace, RetentionExtend
 from app.statements.statement import parse_leaf, parse_statement
 from ledger.batch import Batch
 from storage.errors import AlreadyExists, Conflict
@@ -231,14 +232,15 @@ class Projections:
         note = getattr(statement.claims, "note", None)
         if note is not None and topic is not None:
             links.append((f"note/{note.hex()}", topic))
-        if isinstance(statement.claims, Access):
-            claims = statement.claims
+        claims, time = statement.claims, parse_leaf(one.leaf).time
+        if isinstance(claims, Access):
             links.append((f"access/{claims.request.hex()}", digest))
             links.append((f"served/{claims.deposit_id.hex()}", claims.recipient))
         made += [("link", f"{a}|{b}", b"") for a, b in links]
-        if isinstance(statement.claims, Deposit):
-            until = parse_leaf(one.leaf).time + self._retention
-            made.append(("lock-due", statement.claims.deposit_id.hex(), str(until).encode()))
+        if isinstance(claims, Deposit):
+            made.append((DUE, due_id(claims.deposit_id), format_due(time + self._retention, time)))
+        if isinstance(claims, HoldPlace | HoldLift | RetentionExtend):
+            made.append((DUE, due_id(claims.deposit_id, index), format_due(0, time)))
         return made
 
     async def _once(self, kind: str, id: str, data: bytes) -> None:

@@ -51,6 +51,8 @@ from storage.ports import BlobStore, RecordStore
 
 log = logging.getLogger("muniment.registry")
 SWEEP_FIRST, SWEEP_EVERY = 3600, 86_400
+LOCKS_EVERY = 60
+"""What another replica left due is done within so many seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,7 +155,7 @@ class Registry:
             origin=terms.origin,
             clock=clock,
         )
-        self.locks = LockJob(records, blobs, self.projections, self.uploads)
+        self.locks = LockJob(records, blobs, self.projections, self.uploads, clock)
         self.upload_sweep = UploadSweep(
             records, blobs, self.projections, provisional_lock_days=terms.provisional_lock_days
         )
@@ -161,7 +163,7 @@ class Registry:
         self._scrubbing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()
-        self._sweep_at = clock() + SWEEP_FIRST
+        self._sweep_at, self._locks_at = clock() + SWEEP_FIRST, 0
 
     async def rebuild(self) -> None:
         """Drop all projections and make them again from ledger and statements. Before `start`, and no other process.
@@ -219,7 +221,7 @@ class Registry:
         await self.sequencer.close()
 
     def lock_soon(self) -> None:
-        """Have the upkeep lock what is due at its next round: a deposit was accepted."""
+        """Have the upkeep do at its next round what is due in the store: a deposit was accepted, or a hold placed."""
         self._locks_due.set()
 
     async def current(self) -> None:
@@ -248,7 +250,8 @@ class Registry:
         await self.projections.catch_up(await self.sequencer.catch_up())
         await self._keep_published_or_say()
         await self.tree.write_tiles(self.sequencer.size)
-        if self._locks_due.is_set():
+        if self._locks_due.is_set() or self.clock() >= self._locks_at:
+            self._locks_at = self.clock() + LOCKS_EVERY
             self._locks_due.clear()
             if (await self.locks.run()).failed:
                 self._locks_due.set()
@@ -260,6 +263,7 @@ class Registry:
             await self.statements.sweep(now, self._is_entry)
             await self.notes.sweep(now)
             await self.upload_sweep.run(now)
+            await self.locks.look_again()
 
     def _make_publication(self) -> Publication:
         terms = self.terms

@@ -1,10 +1,11 @@
-"""Reading one stored segment to its end: is it what the manifest says?"""
+"""Reading one stored segment to its end: is it what the manifest says, and kept as the ledger says?"""
 
 import hashlib
 from dataclasses import dataclass
 
 from app.service.arrivals import stat_pinned
 from app.service.findings import Finding
+from app.service.owed import LATE_SECONDS, Owed
 from app.service.places import Segment, blob_key
 from storage.errors import NotFound, StorageError, Unavailable
 from storage.ports import BlobStat, BlobStore
@@ -51,6 +52,33 @@ async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment, pinned: 
     return Looked(
         size=count, stat=stat, finding=Finding(code="segment_damaged", place=place, message=message, span=span)
     )
+
+
+def not_kept(deposit_id: str, expected: Segment, stat: BlobStat, wanted: Owed) -> list[Finding]:
+    """What lock and hold of a segment lack of what is owed, where nothing of it is due any more."""
+    place, found = f"deposit {deposit_id} item {expected.item} segment {expected.segment}", []
+    if stat.retain_until < wanted.until:
+        message = f"its lock ends at {stat.retain_until}, and the term at {wanted.until}"
+        found.append(Finding(code="lock_short", place=place, message=message))
+    if wanted.held and not stat.hold:
+        message = "a legal hold stands on the ledger, and none on this segment"
+        found.append(Finding(code="hold_missing", place=place, message=message))
+    return found
+
+
+def lags(deposit_id: str, wanted: Owed, *, applied: bool, now: int) -> list[Finding]:
+    """What is wrong with a deposit's due locks and holds: nobody knows of them, or they wait for too long.
+
+    `applied` says that the projections have reached the deposit; `now` is in Unix seconds.
+    """
+    place = f"deposit {deposit_id}"
+    if not wanted.known and applied:
+        message = "no job locks its segments for their term"
+        return [Finding(code="lock_missing", place=place, message=message)]
+    if wanted.due and now - wanted.due[0].since >= LATE_SECONDS:
+        message = f"a lock or hold is due for {now - wanted.due[0].since} seconds and not carried out"
+        return [Finding(code="lock_late", place=place, message=message)]
+    return []
 
 
 def _missing(place: str) -> Looked:

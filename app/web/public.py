@@ -70,11 +70,12 @@ async def ready(request: web.Request) -> web.Response:
     """Stores answer and the ledger takes statements; a problem (503) where not."""
     await request.app[REGISTRY].ready()
     registry = request.app[REGISTRY]
-    scrub = await registry.scrub.status()
+    scrub, lag = await registry.scrub.status(), await registry.locks.lag()
     return json_answer(
         {
             "status": "ready",
             "size": registry.sequencer.size,
+            "locks": {"due": lag.due, "oldest_seconds": lag.oldest_seconds, "late": lag.late},
             "scrub": None
             if scrub is None
             else {

@@ -9,7 +9,7 @@ from app.fields import Text
 from app.service.reading import MAX_LIMIT, Listed
 from app.service.tokens import MAX_RESPONSE_BYTES
 from app.statements.keys import MemberId
-from app.statements.kinds import Deposit
+from app.statements.kinds import Deposit, HoldLift, HoldPlace, RetentionExtend
 from app.statements.statement import MAX_STATEMENT_BYTES, parse_statement
 from app.web.answers import bytes_answer, json_answer, receipt_answer
 from app.web.keys import REGISTRY
@@ -34,7 +34,7 @@ async def post(request: web.Request) -> web.Response:
     registry = request.app[REGISTRY]
     statement = parse_statement(await read_body(request, MAX_STATEMENT_BYTES))
     receipt = await registry.door.admit(statement)
-    if isinstance(statement.claims, Deposit):
+    if isinstance(statement.claims, Deposit | HoldPlace | HoldLift | RetentionExtend):
         registry.lock_soon()
     return receipt_answer(receipt)
 

@@ -11,7 +11,7 @@ import pytest
 
 from app.rules.aggregates import Request
 from app.service.audit import Audit
-from app.service.locks import DONE, DUE
+from app.service.owed import DONE, DUE
 from app.service.places import blob_key
 from app.statements.kinds import CaseParty
 from storage.files import FileBlobStore
