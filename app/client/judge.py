@@ -9,13 +9,23 @@ import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from app.client.backup import BackupVault, Sheets, sheets
 from app.client.docket import Docket, Shown, check_document, checked_manifest, document_hash, examine, open_shown
 from app.client.duties import Duty, DutyKind, PanelProgress, duties, progress
 from app.client.judge_keys import AckMade, DealMade, GrantMade, HostKeys, JudgeVault, fresh_scalar
 from app.client.lock import only_one
 from app.client.readers import case_recipients
 from app.client.session import Client, Receipt, State
-from app.client.visit import approved_proposal, closed_epoch, closed_set, lineage_of, panel_of, session_of, visit
+from app.client.visit import (
+    approved_proposal,
+    closed_epoch,
+    closed_set,
+    lineage_of,
+    opened_at,
+    panel_of,
+    session_of,
+    visit,
+)
 from app.errors import AppError, Refused
 from app.panels.closing import ClosedDeals
 from app.panels.contribution import verify_contribution
@@ -64,6 +74,7 @@ class Inbox:
 
     duties: tuple[Duty, ...]
     panels: tuple[PanelProgress, ...]
+    sheets: Sheets
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +97,23 @@ class Judge:
 
     async def inbox(self) -> Inbox:
         """What waits, from the ledger alone. A grant that was interrupted shows as `decide` until `act` ends it."""
-        state = await self._client.sync()
+        return self._inbox(await self._client.sync())
+
+    def left(self) -> Inbox:
+        """The same, by the state of the last visit."""
+        if self._client.state is None:
+            raise AssertionError("nothing was synced yet")
+        return self._inbox(self._client.state)
+
+    def _inbox(self, state: State) -> Inbox:
         me = state.me.id
         panels = [
             progress(state.view, each)
             for _, each in sorted(state.view.aggregates.items())
             if isinstance(each, Panel) and _concerns(each, me)
         ]
-        return Inbox(duties=duties(state.view, me), panels=tuple(panels))
+        paper = sheets(state, self._client.vault)
+        return Inbox(duties=duties(state.view, me), panels=tuple(panels), sheets=paper)
 
     async def act(self) -> tuple[Done, ...]:
         """Do every routine step that is due, one after another; decisions are left to the judge.
@@ -221,6 +241,7 @@ class Judge:
             self._host(session.header.cards[seats.index(state.me.id)].encoded)
         made = self._kept.deal(duty.subject)
         if made is None:
+            self._not_before_restoring(state, duty)
             keys = self._host(session.dealers[duty.index - 1].encoded)
             secret = keys.he
             if session.previous is not None:
@@ -231,6 +252,18 @@ class Judge:
             made = DealMade(session=duty.subject, deal=deal)
             self._kept.put_deal(made)
         return made.deal
+
+    def _not_before_restoring(self, state: State, duty: Duty) -> None:
+        """A home that was restored after the session opened does not know whether its judge dealt in it before, and two
+        deals of one judge are public proof against him (SPEC 6.3). Other holders' deals close a reshare without his.
+        """
+        restored = BackupVault(self._client.vault).restored_at(duty.panel_id)
+        if restored is not None and opened_at(state, duty.subject) <= restored:
+            raise Refused(
+                "the session was open before you restored your secrets: you may have dealt in it, and must not twice",
+                "Let the other holders deal; if they do not suffice, have the session closed and opened again.",
+                code="deal_unknown",
+            )
 
     def _acknowledgment(self, state: State, duty: Duty) -> tuple[str, Claims]:
         session = visit(state.view, duty.subject)

@@ -4,9 +4,11 @@ The replay has decided every statement again from the genesis that the trust fil
 the view hold. The check is made over the raw messages all the same: it is the panel's own proof, and needs no rule.
 """
 
+from app.client.session import State
 from app.panels.chain import Lineage, Link, visit_check, walk
 from app.panels.closing import ClosedDeals, close_deals
 from app.panels.errors import PanelError
+from app.panels.hashing import H32
 from app.panels.record import EpochRecord
 from app.panels.session import Session
 from app.panels.states import CertifiedEpoch
@@ -14,8 +16,8 @@ from app.rules.act import refuse
 from app.rules.aggregates import Panel, PendingAct
 from app.rules.aggregates import Session as SessionAggregate
 from app.rules.view import WholeView
-from app.statements.kinds import PanelRoster
-from app.statements.statement import parse_statement
+from app.statements.kinds import PanelOpen, PanelRoster
+from app.statements.statement import parse_leaf, parse_statement
 
 
 def panel_of(view: WholeView, panel_id: bytes) -> Panel:
@@ -91,6 +93,17 @@ def approved_proposal(view: WholeView, panel: Panel, epoch: int) -> bytes | None
             if isinstance(claims, PanelRoster) and claims.roster_hash == newest:
                 return claims.propose
     return None
+
+
+def opened_at(state: State, session_id: bytes) -> int:
+    """Return when a session was opened: the time of its panel.open's leaf, Unix seconds. Raises Refused."""
+    for entry in state.entries.values():
+        leaf = parse_leaf(entry.leaf)
+        if leaf.kind == "panel.open":
+            claims = parse_statement(entry.statement).claims
+            if isinstance(claims, PanelOpen) and H32("session", claims.header) == session_id:
+                return leaf.time
+    raise refuse("wrong_session", f"there is no session {session_id.hex()}", "Look at the panel again.")
 
 
 def visit(view: WholeView, session_id: bytes) -> Session:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from app.cli.commands.inbox import duty_document, duty_line
+from app.cli.commands.inbox import duty_document, duty_line, inbox_document, inbox_lines
 from app.cli.output import add_json, show
 from app.cli.person import as_person
 
@@ -17,8 +17,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser = commands.add_parser(
         "act",
         help="do every routine step that is due",
-        description="Do every routine step that is due for you as a judge. Decisions are left to `muniment decide`; "
-        "a grant that was cut off is carried to its end. Safe to run again at any time.",
+        description="Do every routine step that is due for you as a judge, and say what your panels wait for, and for "
+        "whom. Decisions are left to `muniment decide`; a grant that was cut off is carried to its end. Safe to run "
+        "again at any time.",
     )
     add_json(parser)
     parser.set_defaults(run=run)
@@ -28,10 +29,13 @@ def run(args: argparse.Namespace) -> int:
     """Act, print, return 0, or 1 when something stood in the way of a step."""
     from app.client.judge import Judge  # noqa: PLC0415
 
-    async def work(client: "Client") -> list[dict[str, Any]]:
-        return [_document(each) for each in await Judge(client).act()]
+    async def work(client: "Client") -> tuple[list[dict[str, Any]], dict[str, Any]]:
+        judge = Judge(client)
+        done = [_document(each) for each in await judge.act()]
+        assert client.state is not None  # noqa: S101 - acting syncs
+        return done, inbox_document(client.state.view, judge.left())
 
-    found = as_person(work)
+    found, left = as_person(work)
     lines = []
     for each in found:
         if each["fault"] is None:
@@ -39,7 +43,7 @@ def run(args: argparse.Namespace) -> int:
         else:
             lines += [f"NOT done: {duty_line(each)}: {each['fault']['message']} [{each['fault']['code']}]"]
             lines += [f"  {each['fault']['next_step']}"] if each["fault"]["next_step"] else []
-    show(args, {"done": found}, lines or ["nothing was due"])
+    show(args, {"done": found, "left": left}, [*(lines or ["nothing was due"]), *inbox_lines(left)])
     return 1 if any(each["fault"] is not None for each in found) else 0
 
 

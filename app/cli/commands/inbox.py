@@ -4,13 +4,16 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from app.cli.commands.panel import progress_document, progress_lines
+from app.cli.commands.panel_backup import paper_document, paper_lines
 from app.cli.output import add_json, show
 from app.cli.person import as_person
 
 if TYPE_CHECKING:
     from app.client.duties import Duty
+    from app.client.judge import Inbox
     from app.client.release import Progress
     from app.client.session import Client
+    from app.rules.view import WholeView
 
 _WORDS = {
     "card": "give your card for the panel",
@@ -67,6 +70,25 @@ def request_document(found: "Progress") -> dict[str, Any]:
     }
 
 
+def inbox_document(view: "WholeView", found: "Inbox") -> dict[str, Any]:
+    """What waits for a judge, and what his panels wait for, as JSON."""
+    return {
+        "duties": [duty_document(each) for each in found.duties],
+        "panels": [progress_document(view, each) for each in found.panels],
+        "paper": paper_document(found.sheets),
+    }
+
+
+def inbox_lines(found: dict[str, Any], *, more: bool = False) -> list[str]:
+    """The same for people; `more` when something else waits, which is said elsewhere."""
+    lines = [duty_line(each) for each in found["duties"]] or ([] if more else ["nothing waits for you"])
+    if any(each["duty"] != "decide" for each in found["duties"]):
+        lines.append("run `muniment act` to do what is routine")
+    for panel in found["panels"]:
+        lines += progress_lines(panel)
+    return lines + paper_lines(found["paper"])
+
+
 def run(args: argparse.Namespace) -> int:
     """Print and return 0."""
     from app.client.judge import Judge  # noqa: PLC0415
@@ -84,8 +106,7 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(each, Request) and each.recipient == state.me.id
         ]
         return {
-            "duties": [duty_document(each) for each in found.duties],
-            "panels": [progress_document(state.view, each) for each in found.panels],
+            **inbox_document(state.view, found),
             "requests": mine,
             "new_deposits": [
                 {"deposit": each.deposit_id.hex(), "case": each.case_id.hex(), "depositor": each.depositor}
@@ -94,12 +115,7 @@ def run(args: argparse.Namespace) -> int:
         }
 
     found = as_person(work)
-    lines = [duty_line(each) for each in found["duties"]]
-    lines = lines or ([] if found["new_deposits"] else ["nothing waits for you"])
-    if any(each["duty"] != "decide" for each in found["duties"]):
-        lines.append("run `muniment act` to do what is routine")
-    for panel in found["panels"]:
-        lines += progress_lines(panel)
+    lines = inbox_lines(found, more=bool(found["new_deposits"]))
     for each in found["requests"]:
         state = "opened" if each["ended"] else "released" if each["released"] else "waits for the judges"
         if each["stale"]:

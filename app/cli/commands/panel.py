@@ -1,8 +1,9 @@
-"""`muniment panel propose|roster|open|close|show`: a registrar's acts on a panel, and how far each panel is."""
+"""`muniment panel …`: a registrar's acts on a panel, how far each panel is, and a judge's backup sheet."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
+from app.cli.commands import panel_backup
 from app.cli.output import add_json, show
 from app.cli.person import as_person, digest_of, member_of
 
@@ -40,6 +41,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     showing.add_argument("panel", type=digest_of, metavar="PANEL", nargs="?", help="this one only")
     _finish(showing, _show)
+    panel_backup.add(acts)
 
 
 def progress_document(view: "WholeView", progress: "PanelProgress") -> dict[str, Any]:
