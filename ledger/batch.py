@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from ledger.errors import DamagedLog, Malformed
 from ledger.merkle import HASH_BYTES, MAX_SIZE, Frontier, leaf_hashes
-from ledger.tiles import MAX_ENTRY_BYTES, decode_entries, encode_entry
+from ledger.tiles import MAX_ENTRY_BYTES, decode_entries, encode_entries
 
 MAGIC = b"muniment-batch/v1\n"
 MAX_BATCH_BYTES = 8 * 1024 * 1024
@@ -61,7 +61,7 @@ class Batch:
                 MAGIC,
                 self.start.to_bytes(8, "big"),
                 len(self.entries).to_bytes(4, "big"),
-                *(encode_entry(entry) for entry in self.entries),
+                encode_entries(self.entries),
                 bytes([len(self.frontier.hashes)]),
                 *self.frontier.hashes,
                 self.root,

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from ledger.batch import how_many_fit
 from ledger.errors import Malformed
@@ -12,32 +12,50 @@ from ledger.ports import Entry, Known, Outcome
 SubmissionT = TypeVar("SubmissionT")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Committed:
-    """An entry that stands: its index, its bytes, and a signed size that covers it."""
+class Committed(NamedTuple):
+    """An entry that stands: its index, its bytes, and a signed size that covers it.
+
+    A tuple, as `Entry` is: one is made for each entry, and a frozen dataclass takes three times as long.
+    """
 
     index: int
     entry: bytes
     size: int
 
 
-@dataclass(slots=True, kw_only=True)
+class Answers:
+    """The outcomes of what was submitted together, in order; `ready` is done when there is one for each.
+
+    Their submitter gives up by cancelling `ready`: what was not taken by then is dropped, what was taken may stand.
+    """
+
+    __slots__ = ("_missing", "outcomes", "ready")
+
+    def __init__(self, count: int, ready: asyncio.Future[None]) -> None:
+        self.outcomes: list[Committed | Exception | None] = [None] * count
+        self.ready = ready
+        self._missing = count
+
+    def put(self, place: int, outcome: Committed | Exception) -> None:
+        """Note the outcome of one; the first that is noted stays."""
+        if self.outcomes[place] is None:
+            self.outcomes[place] = outcome
+            self._missing -= 1
+            if not self._missing and not self.ready.done():  # cancelled: the entry stands all the same
+                self.ready.set_result(None)
+
+
 class Waiting(Generic[SubmissionT]):
-    """One submission and its submitter, who may have given up."""
+    """One submission: its value, when it arrived (the event loop's clock), and where its outcome goes."""
 
-    value: SubmissionT
-    arrived: float  # the event loop's clock
-    future: asyncio.Future[Committed]
+    __slots__ = ("answers", "arrived", "place", "value")
 
-    def succeed(self, committed: Committed) -> None:
-        """Answer the submitter."""
-        if not self.future.done():  # its submitter may have given up; the entry stands all the same
-            self.future.set_result(committed)
+    def __init__(self, value: SubmissionT, arrived: float, answers: Answers, place: int) -> None:
+        self.value, self.arrived, self.answers, self.place = value, arrived, answers, place
 
-    def fail(self, error: Exception) -> None:
-        """Raise `error` to the submitter."""
-        if not self.future.done():
-            self.future.set_exception(error)
+    def answer(self, outcome: Committed | Exception) -> None:
+        """Tell its submitter."""
+        self.answers.put(self.place, outcome)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -55,7 +73,10 @@ def plan_batch(size: int, taken: Sequence[Waiting[SubmissionT]], outcomes: Seque
     """Sort the outcomes; what comes after the last entry that fits is left over, to be decided again."""
     if len(outcomes) != len(taken):
         raise Malformed(f"{len(outcomes)} outcomes were decided for {len(taken)} submissions")
-    fit = how_many_fit([outcome.data for outcome in outcomes if isinstance(outcome, Entry)])
+    entries = [outcome.data for outcome in outcomes if isinstance(outcome, Entry)]
+    fit = how_many_fit(entries)
+    if fit == len(outcomes):  # all are accepted, and there is room: the usual batch
+        return Plan(entries=entries, accepted=list(zip(range(size, size + fit), taken, strict=True)))
     plan: Plan[SubmissionT] = Plan()
     for place, (waiting, outcome) in enumerate(zip(taken, outcomes, strict=True)):
         if isinstance(outcome, Entry):

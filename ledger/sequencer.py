@@ -4,7 +4,9 @@ The rules, each with a row in the fault table of the tests:
 
 1. What arrives within a short window becomes one batch, decided on state at exactly the size that it extends.
 2. The commit is one insert under that size. Whatever the insert says, what stands there is read back, and the root is
-   re-derived from those bytes before it is signed. Signing is deterministic: every replica makes the same note.
+   re-derived from those very bytes before it is signed: while the disk is flushed it is derived from the bytes that
+   were handed over, and those that are read must have their SHA-256. Signing is deterministic: every replica makes the
+   same note.
 3. Something else stands there: another writer was first. Catch up, decide again, try again. So too before anybody is
    refused: a refusal rests on the newest state, as an entry does.
 4. The insert raised: its outcome is unknown. Before any retry the signed tree is looked for and what came after it is
@@ -17,15 +19,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
+from hashlib import sha256
 from math import inf
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
 
 from ledger.batch import Batch, check_extends, next_batch
 from ledger.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from ledger.errors import DamagedLog, LedgerError, Malformed, Stopped
 from ledger.merkle import EMPTY_FRONTIER, Frontier
 from ledger.note import NoteSigner
-from ledger.plan import Committed, Plan, Waiting, plan_batch
+from ledger.plan import Answers, Committed, Plan, Waiting, plan_batch
 from ledger.ports import Assembly, LogStore
 from ledger.tip import check_published, check_stands, decode_stored, load_frontier, read_next
 
@@ -134,15 +137,10 @@ class Sequencer(Generic[SubmissionT]):
         Raises what the assembly decided or raised, or Stopped, when the outcome is UNKNOWN: submit the same again. A
         submitter who is cancelled leaves its batch alone; the entry may be appended all the same.
         """
-        if self._state is not SequencerState.RUNNING:
-            raise self._stopped()
-        loop = asyncio.get_running_loop()
-        waiting = Waiting(value=submission, arrived=loop.time(), future=loop.create_future())
-        self._queue.append(waiting)
-        self._wake.set()
-        if len(self._queue) >= self._max_batch:
-            self._full.set()
-        return await waiting.future
+        (outcome,) = await self.submit_all((submission,))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     async def submit_all(self, submissions: Sequence[SubmissionT]) -> tuple[Committed | Exception, ...]:
         """Have each of `submissions` decided and appended, as `submit` does; one outcome for each, in order.
@@ -150,26 +148,19 @@ class Sequencer(Generic[SubmissionT]):
         They are taken in order, with what others submit, in as many batches as they need: not all or nothing.
         Raises Stopped where nothing was taken.
         """
+        if not submissions:
+            return ()
         if self._state is not SequencerState.RUNNING:
             raise self._stopped()
         loop = asyncio.get_running_loop()
-        now = loop.time()
-        waiting = [Waiting(value=each, arrived=now, future=loop.create_future()) for each in submissions]
-        self._queue.extend(waiting)
+        now, answers = loop.time(), Answers(len(submissions), loop.create_future())
+        self._queue.extend([Waiting(each, now, answers, place) for place, each in enumerate(submissions)])
         self._wake.set()
         if len(self._queue) >= self._max_batch:
             self._full.set()
-        outcomes: list[Committed | Exception] = []
-        try:
-            for each in waiting:
-                try:
-                    outcomes.append(await each.future)
-                except Exception as error:
-                    outcomes.append(error)
-        finally:  # one who gives up on some gives up on all; those that were taken stand all the same
-            for each in waiting:
-                each.future.cancel()
-        return tuple(outcomes)
+        # One who gives up on some gives up on all; those that were taken stand all the same.
+        await answers.ready
+        return tuple(cast("list[Committed | Exception]", answers.outcomes))
 
     async def wait_for(self, size: int) -> str:
         """Return the newest signed checkpoint as soon as its size is at least `size`. Raises Stopped."""
@@ -240,7 +231,7 @@ class Sequencer(Generic[SubmissionT]):
         taken: list[Waiting[SubmissionT]] = []
         while self._queue and len(taken) < self._max_batch:
             waiting = self._queue.popleft()
-            if not waiting.future.done():  # cancelled before it was taken
+            if not waiting.answers.ready.done():  # cancelled before it was taken
                 taken.append(waiting)
         if not taken:
             return
@@ -254,7 +245,7 @@ class Sequencer(Generic[SubmissionT]):
             if self._state is not SequencerState.STOPPED:
                 self._stop(error)
             for waiting in taken:
-                waiting.fail(self._stopped())
+                waiting.answer(self._stopped())
             if not isinstance(error, Exception):
                 raise
         for waiting in left_over:
@@ -282,7 +273,7 @@ class Sequencer(Generic[SubmissionT]):
                     await self._walk()
                     continue
                 for waiting in taken:
-                    waiting.fail(error)
+                    waiting.answer(error)
                 return []
             if newer:
                 await self._walk()
@@ -306,29 +297,33 @@ class Sequencer(Generic[SubmissionT]):
     async def _insert(self, batch: Batch) -> Batch | None:
         """Insert, then read what stands; return it, re-derived from the stored bytes, if it is this batch."""
         data = batch.encode()
+        inserting = asyncio.ensure_future(self._store.insert(batch.start, data))
         try:
-            await self._store.insert(batch.start, data)
-        except Exception:  # of any kind: the outcome is unknown, so what was signed is looked for before anything else
+            await asyncio.sleep(0)  # the write begins; while the disk is flushed there is time to derive
+            digest = sha256(data).digest()
+            derived = decode_stored(batch.start, data)
+            check_extends(self._tip(), derived)
+        finally:
+            await asyncio.wait({inserting})
+        if inserting.exception() is not None:
+            # Of any kind: the outcome is unknown, so what was signed is looked for before anything else.
             await check_stands(self._store, self._tip())
         stands = await self._store.read(batch.start)
-        if stands != data:
-            return None
-        stored = decode_stored(batch.start, stands)
-        check_extends(self._tip(), stored)
-        return stored
+        # What was derived has this digest. So have the bytes that stand, or they are another batch.
+        return derived if stands is not None and sha256(stands).digest() == digest else None
 
     async def _settle(self, plan: Plan[SubmissionT], batch: Batch | None) -> None:
         size = self._tip().size
-        for index, waiting in plan.accepted:
-            assert batch is not None  # noqa: S101 - a plan that accepts has entries
-            waiting.succeed(Committed(index=index, entry=batch.entries[index - batch.start], size=size))
+        entries = () if batch is None else batch.entries
+        for (index, waiting), entry in zip(plan.accepted, entries, strict=True):
+            waiting.answer(Committed(index, entry, size))
         for error, waiting in plan.refused:
-            waiting.fail(error)
+            waiting.answer(error)
         for index, waiting in plan.known:
             try:
-                waiting.succeed(Committed(index=index, entry=await self._entry(index, batch), size=size))
+                waiting.answer(Committed(index=index, entry=await self._entry(index, batch), size=size))
             except Exception as error:
-                waiting.fail(error)  # a read failed; nothing was written for this one
+                waiting.answer(error)  # a read failed; nothing was written for this one
 
     async def _entry(self, index: int, batch: Batch | None) -> bytes:
         if batch is None or index < batch.start:
@@ -390,7 +385,7 @@ class Sequencer(Generic[SubmissionT]):
 
     def _fail_all(self) -> None:
         while self._queue:
-            self._queue.popleft().fail(self._stopped())
+            self._queue.popleft().answer(self._stopped())
         for _, waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(self._stopped())

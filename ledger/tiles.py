@@ -122,11 +122,18 @@ def encode_entry(entry: bytes) -> bytes:
     return len(entry).to_bytes(2, "big") + entry
 
 
+def encode_entries(entries: Sequence[bytes]) -> bytes:
+    """Each entry as `encode_entry` gives it, joined. Raises Malformed above 65,535 bytes."""
+    if max(map(len, entries), default=0) > MAX_ENTRY_BYTES:
+        raise Malformed(f"an entry of {max(map(len, entries))} bytes; at most {MAX_ENTRY_BYTES} are allowed")
+    return b"".join([len(entry).to_bytes(2, "big") + entry for entry in entries])
+
+
 def encode_bundle(entries: Sequence[bytes]) -> bytes:
     """The bytes of a bundle of 1 to 256 entries. Raises Malformed."""
     if not 1 <= len(entries) <= TILE_WIDTH:
         raise Malformed(f"a bundle of {len(entries)} entries")
-    return b"".join(encode_entry(entry) for entry in entries)
+    return encode_entries(entries)
 
 
 def decode_bundle(data: bytes, width: int) -> tuple[bytes, ...]:
@@ -139,14 +146,14 @@ def decode_bundle(data: bytes, width: int) -> tuple[bytes, ...]:
 
 def decode_entries(data: bytes, at: int, count: int) -> tuple[tuple[bytes, ...], int]:
     """`count` entries of `data` from offset `at`, and the offset after them. Raises Malformed if bytes are missing."""
-    entries = []
+    entries, length = [], len(data)
     for place in range(count):
         start = at + 2
-        end = start + int.from_bytes(data[at:start], "big")
-        if start > len(data) or end > len(data):
+        if start <= length:
+            at = start + (data[start - 2] << 8 | data[start - 1])
+        if start > length or at > length:
             raise Malformed(f"the bytes end inside entry {place} of {count}")
-        entries.append(data[start:end])
-        at = end
+        entries.append(data[start:at])
     return tuple(entries), at
 
 
