@@ -1,21 +1,26 @@
-"""One batch in the making: who waits for it, and what was decided of each. No store and no clock."""
+"""One batch in the making: who waits for it, and what was decided of each. No store and no clock.
+
+Submissions wait in runs, one for what a submitter gave together: what is done for each of a thousand entries is what a
+log's throughput comes from, so there is no object, task or future for each.
+"""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from ledger.batch import how_many_fit
 from ledger.errors import Malformed
-from ledger.ports import Entry, Known, Outcome
+from ledger.ports import Entry, Outcome
 
 SubmissionT = TypeVar("SubmissionT")
 
 
-class Committed(NamedTuple):
+@dataclass(slots=True)
+class Committed:
     """An entry that stands: its index, its bytes, and a signed size that covers it.
 
-    A tuple, as `Entry` is: one is made for each entry, and a frozen dataclass takes three times as long.
+    Not frozen: one is made for each entry, and a frozen one takes three times as long.
     """
 
     index: int
@@ -23,70 +28,96 @@ class Committed(NamedTuple):
     size: int
 
 
-class Answers:
-    """The outcomes of what was submitted together, in order; `ready` is done when there is one for each.
+class Answers(Generic[SubmissionT]):
+    """What was submitted together, and the outcomes in its order; `ready` is done when there is one for each.
 
     Their submitter gives up by cancelling `ready`: what was not taken by then is dropped, what was taken may stand.
     """
 
-    __slots__ = ("_missing", "outcomes", "ready")
+    def __init__(self, values: Sequence[SubmissionT], ready: asyncio.Future[None]) -> None:
+        self.values, self.ready = values, ready
+        self.outcomes: list[Committed | Exception | None] = [None] * len(values)
+        self._missing = len(values)
 
-    def __init__(self, count: int, ready: asyncio.Future[None]) -> None:
-        self.outcomes: list[Committed | Exception | None] = [None] * count
-        self.ready = ready
-        self._missing = count
+    def put(self, first: int, outcomes: Sequence[Committed | Exception]) -> None:
+        """Note outcomes from the place `first` on; where one was noted before, that one stays."""
+        last = first + len(outcomes)
+        fresh = self.outcomes[first:last].count(None)
+        if fresh == len(outcomes):
+            self.outcomes[first:last] = outcomes
+        else:
+            for place, outcome in enumerate(outcomes, first):
+                if self.outcomes[place] is None:
+                    self.outcomes[place] = outcome
+        self._missing -= fresh
+        if not self._missing and not self.ready.done():  # cancelled: what was taken stands all the same
+            self.ready.set_result(None)
 
-    def put(self, place: int, outcome: Committed | Exception) -> None:
-        """Note the outcome of one; the first that is noted stays."""
-        if self.outcomes[place] is None:
-            self.outcomes[place] = outcome
-            self._missing -= 1
-            if not self._missing and not self.ready.done():  # cancelled: the entry stands all the same
-                self.ready.set_result(None)
 
-
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting(Generic[SubmissionT]):
-    """One submission: its value, when it arrived (the event loop's clock), and where its outcome goes."""
+    """The submissions [first, last) of `answers`, and when they arrived (the event loop's clock)."""
 
-    __slots__ = ("answers", "arrived", "place", "value")
+    answers: Answers[SubmissionT]
+    first: int
+    last: int
+    arrived: float
 
-    def __init__(self, value: SubmissionT, arrived: float, answers: Answers, place: int) -> None:
-        self.value, self.arrived, self.answers, self.place = value, arrived, answers, place
+    def __len__(self) -> int:
+        return self.last - self.first
 
-    def answer(self, outcome: Committed | Exception) -> None:
-        """Tell its submitter."""
-        self.answers.put(self.place, outcome)
+    @property
+    def is_given_up(self) -> bool:
+        """Answer whether nobody waits for it any more."""
+        return self.answers.ready.cancelled()
+
+    @property
+    def values(self) -> Sequence[SubmissionT]:
+        """What was submitted."""
+        return self.answers.values[self.first : self.last]
+
+    def split(self, count: int) -> "tuple[Waiting[SubmissionT], Waiting[SubmissionT]]":
+        """The first `count`, and the rest."""
+        at = self.first + count
+        return self._part(self.first, at, self.arrived), self._part(at, self.last, self.arrived)
+
+    def after(self, count: int, arrived: float) -> "Waiting[SubmissionT]":
+        """All but the first `count`, as if they had arrived at `arrived`."""
+        return self._part(self.first + count, self.last, arrived)
+
+    def fail(self, error: Exception) -> None:
+        """Raise `error` to the submitter for each that has no outcome yet."""
+        self.answers.put(self.first, [error] * len(self))
+
+    def _part(self, first: int, last: int, arrived: float) -> "Waiting[SubmissionT]":
+        return Waiting(answers=self.answers, first=first, last=last, arrived=arrived)
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan(Generic[SubmissionT]):
-    """A decided batch: what to append, for whom, and what was decided of the others."""
+    """A decided batch: what to append and for whom, and what was decided; what has no outcome is left over."""
 
-    entries: list[bytes] = field(default_factory=list)
-    accepted: list[tuple[int, Waiting[SubmissionT]]] = field(default_factory=list)
-    known: list[tuple[int, Waiting[SubmissionT]]] = field(default_factory=list)
-    refused: list[tuple[Exception, Waiting[SubmissionT]]] = field(default_factory=list)
-    left_over: list[Waiting[SubmissionT]] = field(default_factory=list)
+    entries: list[bytes]
+    accepted: list[tuple[int, SubmissionT]]
+    outcomes: Sequence[Outcome]
+
+    @property
+    def refuses(self) -> bool:
+        """Answer whether anybody is refused."""
+        return any(isinstance(outcome, Exception) for outcome in self.outcomes)
 
 
-def plan_batch(size: int, taken: Sequence[Waiting[SubmissionT]], outcomes: Sequence[Outcome]) -> Plan[SubmissionT]:
+def plan_batch(size: int, values: Sequence[SubmissionT], outcomes: Sequence[Outcome]) -> Plan[SubmissionT]:
     """Sort the outcomes; what comes after the last entry that fits is left over, to be decided again."""
-    if len(outcomes) != len(taken):
-        raise Malformed(f"{len(outcomes)} outcomes were decided for {len(taken)} submissions")
+    if len(outcomes) != len(values):
+        raise Malformed(f"{len(outcomes)} outcomes were decided for {len(values)} submissions")
     entries = [outcome.data for outcome in outcomes if isinstance(outcome, Entry)]
     fit = how_many_fit(entries)
     if fit == len(outcomes):  # all are accepted, and there is room: the usual batch
-        return Plan(entries=entries, accepted=list(zip(range(size, size + fit), taken, strict=True)))
-    plan: Plan[SubmissionT] = Plan()
-    for place, (waiting, outcome) in enumerate(zip(taken, outcomes, strict=True)):
-        if isinstance(outcome, Entry):
-            if len(plan.entries) == fit:
-                plan.left_over = list(taken[place:])
-                break
-            plan.accepted.append((size + len(plan.entries), waiting))
-            plan.entries.append(outcome.data)
-        elif isinstance(outcome, Known):
-            plan.known.append((outcome.index, waiting))
-        else:
-            plan.refused.append((outcome, waiting))
-    return plan
+        return Plan(
+            entries=entries, accepted=list(zip(range(size, size + fit), values, strict=True)), outcomes=outcomes
+        )
+    places = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, Entry)]
+    accepted = [(size + number, values[place]) for number, place in enumerate(places[:fit])]
+    end = places[fit] if fit < len(places) else len(outcomes)
+    return Plan(entries=entries[:fit], accepted=accepted, outcomes=outcomes[:end])

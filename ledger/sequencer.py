@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from hashlib import sha256
+from itertools import repeat
 from math import inf
 from typing import Generic, TypeVar, cast
 
@@ -29,7 +30,7 @@ from ledger.errors import DamagedLog, LedgerError, Malformed, Stopped
 from ledger.merkle import EMPTY_FRONTIER, Frontier
 from ledger.note import NoteSigner
 from ledger.plan import Answers, Committed, Plan, Waiting, plan_batch
-from ledger.ports import Assembly, LogStore
+from ledger.ports import Assembly, Entry, LogStore
 from ledger.tip import check_published, check_stands, decode_stored, load_frontier, read_next
 
 __all__ = ["MAX_ATTEMPTS", "Committed", "Sequencer", "SequencerState"]
@@ -80,6 +81,7 @@ class Sequencer(Generic[SubmissionT]):
         self._checkpoint = ""
         # Owned by the event loop's single thread.
         self._queue: deque[Waiting[SubmissionT]] = deque()
+        self._queued = 0  # submissions in the queue
         self._wake, self._full = asyncio.Event(), asyncio.Event()
         self._waiters: list[tuple[int, asyncio.Future[str]]] = []
         self._worker: asyncio.Task[None] | None = None
@@ -153,10 +155,11 @@ class Sequencer(Generic[SubmissionT]):
         if self._state is not SequencerState.RUNNING:
             raise self._stopped()
         loop = asyncio.get_running_loop()
-        now, answers = loop.time(), Answers(len(submissions), loop.create_future())
-        self._queue.extend([Waiting(each, now, answers, place) for place, each in enumerate(submissions)])
+        answers = Answers(submissions, loop.create_future())
+        self._queue.append(Waiting(answers=answers, first=0, last=len(submissions), arrived=loop.time()))
+        self._queued += len(submissions)
         self._wake.set()
-        if len(self._queue) >= self._max_batch:
+        if self._queued >= self._max_batch:
             self._full.set()
         # One who gives up on some gives up on all; those that were taken stand all the same.
         await answers.ready
@@ -219,7 +222,7 @@ class Sequencer(Generic[SubmissionT]):
     async def _gather(self) -> None:
         """Wait until the oldest submission is `window_seconds` old or the batch is full."""
         remaining = self._queue[0].arrived + self._window_seconds - asyncio.get_running_loop().time()
-        if len(self._queue) < self._max_batch and self._state is SequencerState.RUNNING and remaining > 0:
+        if self._queued < self._max_batch and self._state is SequencerState.RUNNING and remaining > 0:
             self._full.clear()
             try:
                 async with asyncio.timeout(remaining):
@@ -228,11 +231,7 @@ class Sequencer(Generic[SubmissionT]):
                 pass
 
     async def _run_batch(self) -> None:
-        taken: list[Waiting[SubmissionT]] = []
-        while self._queue and len(taken) < self._max_batch:
-            waiting = self._queue.popleft()
-            if not waiting.answers.ready.done():  # cancelled before it was taken
-                taken.append(waiting)
+        taken = self._take()
         if not taken:
             return
         left_over: list[Waiting[SubmissionT]] = []
@@ -245,27 +244,44 @@ class Sequencer(Generic[SubmissionT]):
             if self._state is not SequencerState.STOPPED:
                 self._stop(error)
             for waiting in taken:
-                waiting.answer(self._stopped())
+                waiting.fail(self._stopped())
             if not isinstance(error, Exception):
                 raise
-        for waiting in left_over:
-            waiting.arrived = -inf  # it has waited for its window already
         self._queue.extendleft(reversed(left_over))
+        self._queued += sum(map(len, left_over))
         if self._state is SequencerState.STOPPED:
             self._fail_all()
+
+    def _take(self) -> list[Waiting[SubmissionT]]:
+        """The oldest submissions, as many as make a batch; what was given up is dropped."""
+        taken: list[Waiting[SubmissionT]] = []
+        room = self._max_batch
+        while self._queue and room:
+            waiting = self._queue.popleft()
+            self._queued -= len(waiting)
+            if waiting.is_given_up:
+                continue
+            if len(waiting) > room:
+                waiting, rest = waiting.split(room)
+                self._queue.appendleft(rest)
+                self._queued += len(rest)
+            taken.append(waiting)
+            room -= len(waiting)
+        return taken
 
     async def _commit(self, taken: list[Waiting[SubmissionT]]) -> list[Waiting[SubmissionT]]:
         """Decide, insert, read back, sign. Returns those that did not fit in. What it raises stops the sequencer."""
         attempts = overtaken = 0
+        values = taken[0].values if len(taken) == 1 else [value for waiting in taken for value in waiting.values]
         while True:
             frontier = self._tip()
             try:
-                outcomes = await self._assembly.decide(frontier.size, [one.value for one in taken], self._clock())
-                plan = plan_batch(frontier.size, taken, outcomes)
+                outcomes = await self._assembly.decide(frontier.size, values, self._clock())
+                plan = plan_batch(frontier.size, values, outcomes)
                 batch = next_batch(frontier, plan.entries) if plan.entries else None
                 # An insert proves that the state was the newest. Where nothing is inserted, a look does, lest somebody
                 # is refused for not knowing what another writer has just appended.
-                newer = batch is None and bool(plan.refused) and await self._store.read(frontier.size) is not None
+                newer = batch is None and plan.refuses and await self._store.read(frontier.size) is not None
             except Exception as error:
                 # Nothing was written. The rules may fail only because another writer's state ran away from them.
                 if overtaken < MAX_OVERTAKEN and await self._store.read(frontier.size) is not None:
@@ -273,28 +289,27 @@ class Sequencer(Generic[SubmissionT]):
                     await self._walk()
                     continue
                 for waiting in taken:
-                    waiting.answer(error)
+                    waiting.fail(error)
                 return []
             if newer:
                 await self._walk()
                 continue
             if batch is None:
-                await self._settle(plan, None)
-                return plan.left_over
-            stored = await self._insert(batch)
+                return await self._settle(taken, plan, None)
+            stored = await self._insert(frontier, batch)
             if stored is not None:
-                failure = await self._advance(stored, [(index, waiting.value) for index, waiting in plan.accepted])
-                await self._settle(plan, stored)
+                failure = await self._advance(stored, plan.accepted)
+                left_over = await self._settle(taken, plan, stored)
                 if failure is not None:
                     raise failure  # those who were settled have their answer; it stops for all others
-                return plan.left_over
+                return left_over
             await self._walk()
-            if self._tip().size == batch.start:
+            if self.size == batch.start:
                 attempts += 1
                 if attempts == MAX_ATTEMPTS:
                     raise Stopped(f"the batch {batch.start} could not be written in {MAX_ATTEMPTS} attempts")
 
-    async def _insert(self, batch: Batch) -> Batch | None:
+    async def _insert(self, frontier: Frontier, batch: Batch) -> Batch | None:
         """Insert, then read what stands; return it, re-derived from the stored bytes, if it is this batch."""
         data = batch.encode()
         inserting = asyncio.ensure_future(self._store.insert(batch.start, data))
@@ -302,28 +317,47 @@ class Sequencer(Generic[SubmissionT]):
             await asyncio.sleep(0)  # the write begins; while the disk is flushed there is time to derive
             digest = sha256(data).digest()
             derived = decode_stored(batch.start, data)
-            check_extends(self._tip(), derived)
+            check_extends(frontier, derived)
         finally:
             await asyncio.wait({inserting})
         if inserting.exception() is not None:
             # Of any kind: the outcome is unknown, so what was signed is looked for before anything else.
-            await check_stands(self._store, self._tip())
+            await check_stands(self._store, frontier)
         stands = await self._store.read(batch.start)
         # What was derived has this digest. So have the bytes that stand, or they are another batch.
         return derived if stands is not None and sha256(stands).digest() == digest else None
 
-    async def _settle(self, plan: Plan[SubmissionT], batch: Batch | None) -> None:
-        size = self._tip().size
-        entries = () if batch is None else batch.entries
-        for (index, waiting), entry in zip(plan.accepted, entries, strict=True):
-            waiting.answer(Committed(index, entry, size))
-        for error, waiting in plan.refused:
-            waiting.answer(error)
-        for index, waiting in plan.known:
-            try:
-                waiting.answer(Committed(index=index, entry=await self._entry(index, batch), size=size))
-            except Exception as error:
-                waiting.answer(error)  # a read failed; nothing was written for this one
+    async def _settle(
+        self, taken: list[Waiting[SubmissionT]], plan: Plan[SubmissionT], batch: Batch | None
+    ) -> list[Waiting[SubmissionT]]:
+        """Answer those that were decided; return those that did not fit in, as if they had waited for long."""
+        outcomes = await self._outcomes(plan, batch)
+        left_over, at = [], 0
+        for waiting in taken:
+            given = outcomes[at : at + len(waiting)]
+            at += len(given)
+            waiting.answers.put(waiting.first, given)
+            if len(given) < len(waiting):
+                left_over.append(waiting.after(len(given), -inf))
+        return left_over
+
+    async def _outcomes(self, plan: Plan[SubmissionT], batch: Batch | None) -> list[Committed | Exception]:
+        size = self.size
+        if batch is not None and len(batch.entries) == len(plan.outcomes):
+            return list(map(Committed, range(batch.start, batch.end), batch.entries, repeat(size)))
+        outcomes: list[Committed | Exception] = []
+        accepted = iter(() if batch is None else enumerate(batch.entries, batch.start))
+        for outcome in plan.outcomes:
+            if isinstance(outcome, Exception):
+                outcomes.append(outcome)
+            elif isinstance(outcome, Entry):
+                outcomes.append(Committed(*next(accepted), size))
+            else:
+                try:
+                    outcomes.append(Committed(outcome.index, await self._entry(outcome.index, batch), size))
+                except Exception as error:
+                    outcomes.append(error)  # a read failed; nothing was written for this one
+        return outcomes
 
     async def _entry(self, index: int, batch: Batch | None) -> bytes:
         if batch is None or index < batch.start:
@@ -385,7 +419,8 @@ class Sequencer(Generic[SubmissionT]):
 
     def _fail_all(self) -> None:
         while self._queue:
-            self._queue.popleft().answer(self._stopped())
+            self._queue.popleft().fail(self._stopped())
+        self._queued = 0
         for _, waiter in self._waiters:
             if not waiter.done():
                 waiter.set_exception(self._stopped())

@@ -28,6 +28,7 @@ Work = Callable[[sqlite3.Connection], int]
 class _Job:
     work: Work
     size: int
+    whole: bool
     answer: asyncio.Future[int]
 
 
@@ -43,12 +44,15 @@ class GroupWriter:
         self._thread = threading.Thread(target=self._run, name="sqlite-writer", daemon=True)
         self._thread.start()
 
-    async def write(self, work: Work, *, size: int) -> int:
+    async def write(self, work: Work, *, size: int, whole: bool = False) -> int:
         """Do `work` in a transaction and return its answer once that is durable. `size` is its weight in bytes.
+
+        `whole` says that the work is one statement, which changes nothing where the work raises. Alone it needs no
+        transaction around it, and the disk is flushed inside that one call, without this interpreter's lock.
 
         A caller that is cancelled does not take its write back: it may or may not happen.
         """
-        job = _Job(work=work, size=size, answer=asyncio.get_running_loop().create_future())
+        job = _Job(work=work, size=size, whole=whole, answer=asyncio.get_running_loop().create_future())
         with self._gate:
             if self._closed:
                 raise Unavailable("the store is closed", "Open it again.")
@@ -105,6 +109,8 @@ def translated(error: sqlite3.Error) -> StorageError:
 
 
 def _commit(connection: sqlite3.Connection, jobs: list[_Job]) -> list[int | Exception]:
+    if len(jobs) == 1 and jobs[0].whole:
+        return [_alone(connection, jobs[0].work)]
     try:
         # IMMEDIATE takes the write lock now and waits for it (busy timeout). A deferred transaction that first reads
         # gets SQLITE_BUSY_SNAPSHOT at once when another process has written meanwhile.
@@ -118,6 +124,16 @@ def _commit(connection: sqlite3.Connection, jobs: list[_Job]) -> list[int | Exce
         failure = translated(error) if isinstance(error, sqlite3.Error) else error
         return [failure] * len(jobs)
     return outcomes
+
+
+def _alone(connection: sqlite3.Connection, work: Work) -> int | Exception:
+    # In autocommit mode a writing statement takes the write lock at once, as BEGIN IMMEDIATE does.
+    try:
+        return work(connection)
+    except sqlite3.Error as error:
+        return translated(error)
+    except Exception as error:
+        return error
 
 
 def _attempt(connection: sqlite3.Connection, work: Work) -> int | Exception:

@@ -53,7 +53,7 @@ class SqliteRecordStore:
                 raise AlreadyExists(f"the record {kind}/{id} exists", "Read what stands there.")
             return 1
 
-        await self._writer.write(work, size=len(data))
+        await self._writer.write(work, size=len(data), whole=True)
 
     async def get(self, kind: str, id: str) -> Record | None:
         _check(kind, id)
@@ -73,7 +73,7 @@ class SqliteRecordStore:
             _expect_one(connection, sql, (data, kind, id), kind=kind, id=id, revision=revision)
             return revision + 1
 
-        return await self._writer.write(work, size=len(data))
+        return await self._writer.write(work, size=len(data), whole=True)
 
     async def delete(self, kind: str, id: str, *, revision: int) -> None:
         _check(kind, id)
@@ -83,7 +83,7 @@ class SqliteRecordStore:
             _expect_one(connection, sql, (kind, id), kind=kind, id=id, revision=revision)
             return revision
 
-        await self._writer.write(work, size=0)
+        await self._writer.write(work, size=0, whole=True)
 
     async def page(
         self, kind: str, *, prefix: str = "", after: str = "", before: str = "", limit: int = 100, reverse: bool = False

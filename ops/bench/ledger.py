@@ -1,8 +1,10 @@
 """The ledger on SQLite with fsync: durable entries a second against pymerkle, proofs at ten million entries, the audit.
 
 Durable: each entry's submitter has its answer, under a signed checkpoint, after the disk was flushed. pymerkle runs in
-processes of its own (GPL; nothing is imported here) on the same disk, in turns with ours; its batch is one transaction
-and gives no root, so it is also measured with the root taken after each batch, as ours is.
+processes of its own (GPL; nothing is imported here) on the same disk, in turns with ours: as it comes, with SQLite's
+rollback journal and `synchronous` FULL, and with the settings that ours has, write-ahead log and FULL, which flush as
+often. Both sides read back what their connection is set to, and the run fails where either is below FULL. Its batch is
+one transaction and gives no root, so it is also measured with the root taken after each batch, as ours is.
 
 The log of ten million is written without the sequencer: batches of 1,000 entries of 8 digits and all full tiles, by the
 ledger's own code, into a registry's SQLite file. `MUNIMENT_BENCH_ENTRIES` makes it smaller, `MUNIMENT_BENCH_ROUNDS` (5)
@@ -44,6 +46,7 @@ from ledger.tiles import TILE_WIDTH, Tile
 from ledger.tree import Tree
 from ops.bench import Row
 from storage.sqlite import SqliteRecordStore
+from storage.sqlite_file import connect
 
 TITLE = "SQLite, every flush to the disk; entries of 110 bytes"
 ROUNDS = int(os.environ.get("MUNIMENT_BENCH_ROUNDS", "5"))
@@ -54,12 +57,17 @@ ENTRIES = {1: 300, 100: 20_000, 1000: 60_000}
 
 _SIGNER = NoteSigner("bench.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
 
+FULL = 2
+"""`PRAGMA synchronous`: the disk is flushed at every commit."""
+
 _PYMERKLE = """
 import json, os, sys, time
 from pymerkle import SqliteTree
-file, size, total, roots = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4] == "roots"
+file, size, total, roots, log = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), "roots" in sys.argv, "log" in sys.argv
 entries = [os.urandom(55).hex().encode() for _ in range(total)]
 with SqliteTree(file) as tree:
+    if log:
+        tree.con.execute("PRAGMA journal_mode = WAL").fetchall()
     start = time.perf_counter()
     for at in range(0, total, size):
         if size == 1:
@@ -68,15 +76,28 @@ with SqliteTree(file) as tree:
             tree.append_entries(entries[at : at + size])
         if roots:
             tree.get_root()
-    print(json.dumps(total / (time.perf_counter() - start)))
+    taken = time.perf_counter() - start
+    (synchronous,) = tree.con.execute("PRAGMA synchronous").fetchall()
+    (journal,) = tree.con.execute("PRAGMA journal_mode").fetchall()
+    print(json.dumps([total / taken, synchronous, journal]))
 """
+_THEIRS = {
+    "append_entry": (1, ()),
+    "append_entry, write-ahead log": (1, ("log",)),
+    "append_entries of 100": (100, ()),
+    "append_entries of 100, write-ahead log": (100, ("log",)),
+    "append_entries of 1,000": (1000, ()),
+    "append_entries of 1,000, write-ahead log": (1000, ("log",)),
+    "append_entries of 1,000, root after each": (1000, ("roots",)),
+}
+"""What pymerkle is asked for: its call, the batch's size, how."""
 
 
 class _Rules:
     """Appends whatever comes."""
 
     async def decide(self, _size: int, submissions: Sequence[bytes], _now: int) -> Sequence[Entry]:
-        return [Entry(data=each) for each in submissions]
+        return list(map(Entry, submissions))
 
     async def applied(self, _batch: Batch, _accepted: Sequence[tuple[int, bytes]]) -> None:
         return None
@@ -92,43 +113,49 @@ def run() -> tuple[Row, ...]:
 
 
 def _throughput(folder: Path) -> list[Row]:
-    rows, ours, theirs, tasks = [], Counter[tuple[int, int]](), Counter[tuple[str, int]](), list[float]()
+    ours, theirs = dict[int, list[float]](), dict[str, list[float]]()
+    tasks = list[float]()
     installed = importlib.util.find_spec("pymerkle") is not None
-    kinds = {"append_entry": (1, ""), "append_entries of 100": (100, ""), "append_entries of 1000": (1000, "")}
-    kinds["append_entries of 1000, root after each"] = (1000, "roots")
     for number in range(ROUNDS):
         for size, total in ENTRIES.items():
-            ours[size, number] = round(asyncio.run(_append(folder / f"ours-{size}-{number}.sqlite", size, total)))
+            file = folder / f"ours-{size}-{number}.sqlite"
+            ours.setdefault(size, []).append(asyncio.run(_append(file, size, total)))
         tasks.append(asyncio.run(_append(folder / f"tasks-{number}.sqlite", 1000, ENTRIES[1000], tasks=True)))
-        for name, (size, roots) in kinds.items() if installed else ():
-            file = folder / f"theirs-{size}{roots}-{number}.sqlite"
-            theirs[name, number] = round(_pymerkle(file, size, ENTRIES[size], roots))
-    best = {name: max(theirs[name, number] for number in range(ROUNDS)) for name in kinds}
-    for size in ENTRIES:
-        rates = [ours[size, number] for number in range(ROUNDS)]
-        against = [name for name, (other, _) in kinds.items() if other == size]
-        for name in against:
-            rows.append(
-                Row(
-                    what=f"durable entries/s, batches of {size:,}: best (median)",
-                    figure=f"{max(rates):,} ({statistics.median(rates):,.0f})",
-                    ratio=f"{max(rates) / best[name]:.2f}" if installed else "",
-                    against=f"pymerkle {name}: {best[name]:,}/s"
-                    if installed
-                    else "pymerkle is not installed: pip install --require-hashes -r ops/requirements.lock",
+        for place, (name, (size, how)) in enumerate(_THEIRS.items() if installed else ()):
+            file = folder / f"theirs-{place}-{number}.sqlite"
+            theirs.setdefault(name, []).append(_pymerkle(file, size, ENTRIES[size], how))
+    rows = []
+    for size, rates in ours.items():
+        what, figure = f"durable entries/s, batches of {size:,}: best (median)", _figure(rates)
+        if not installed:
+            missing = "pymerkle is not installed: pip install --require-hashes -r ops/requirements.lock"
+            rows.append(Row(what=what, figure=figure, against=missing))
+        for name, (other, _) in _THEIRS.items() if installed else ():
+            if other == size:
+                ratios = (max(rates) / max(theirs[name]), statistics.median(rates) / statistics.median(theirs[name]))
+                rows.append(
+                    Row(
+                        what=what,
+                        figure=figure,
+                        ratio=f"{ratios[0]:.2f} ({ratios[1]:.2f})",
+                        against=f"pymerkle {name}: {_figure(theirs[name])}",
+                    )
                 )
-            )
     rows.append(
-        Row(
-            what="the same in batches of 1,000, each entry submitted by a task of its own",
-            figure=f"{max(tasks):,.0f} ({statistics.median(tasks):,.0f})",
-        )
+        Row(what="the same in batches of 1,000, each entry submitted by a task of its own", figure=_figure(tasks))
     )
     return rows
 
 
+def _figure(rates: list[float]) -> str:
+    return f"{max(rates):,.0f} ({statistics.median(rates):,.0f})"
+
+
 async def _append(file: Path, size: int, total: int, *, tasks: bool = False) -> float:
     records = await SqliteRecordStore.open(file)
+    with closing(connect(file, read_only=False)) as connection:  # set as the store's own are
+        assert connection.execute("PRAGMA synchronous").fetchone() == (FULL,)
+        assert connection.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     sequencer = Sequencer(
         RecordLogStore(records),
         _Rules(),
@@ -141,14 +168,17 @@ async def _append(file: Path, size: int, total: int, *, tasks: bool = False) -> 
     await sequencer.start()
     entries = [os.urandom(55).hex().encode() for _ in range(total)]
     start = time.perf_counter()
-    # Two batches at a time: while one is flushed the other gathers. One by one means waiting for each answer.
-    together = 1 if size == 1 else 2 * size
-    for at in range(0, total, together):
-        some = entries[at : at + together]
-        if tasks:
-            await asyncio.gather(*map(sequencer.submit, some))
-        else:
-            await sequencer.submit_all(some)
+
+    async def deposit(some: Sequence[bytes]) -> None:
+        for at in range(0, len(some), size):
+            if tasks:
+                await asyncio.gather(*map(sequencer.submit, some[at : at + size]))
+            else:
+                await sequencer.submit_all(some[at : at + size])
+
+    # Two depositors: one's batch gathers while the other's is flushed. One by one means waiting for each answer.
+    half = total if size == 1 else total // 2
+    await asyncio.gather(*(deposit(entries[at : at + half]) for at in range(0, total, half)))
     taken = time.perf_counter() - start
     assert sequencer.size == total
     await sequencer.close()
@@ -156,10 +186,13 @@ async def _append(file: Path, size: int, total: int, *, tasks: bool = False) -> 
     return total / taken
 
 
-def _pymerkle(file: Path, size: int, total: int, roots: str) -> float:
-    command = [sys.executable, "-c", _PYMERKLE, str(file), str(size), str(total), roots]
+def _pymerkle(file: Path, size: int, total: int, how: Sequence[str]) -> float:
+    command = [sys.executable, "-c", _PYMERKLE, str(file), str(size), str(total), *how]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(json.loads(done.stdout))
+    rate, synchronous, journal = json.loads(done.stdout)
+    assert synchronous >= FULL, "pymerkle must flush as ours does"
+    assert journal == ("wal" if "log" in how else "delete")
+    return float(rate)
 
 
 # What an entry weighs, and how fast a whole log is derived again.
