@@ -255,6 +255,20 @@ class Request:
     accessed: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publication:
+    """What of a request may be, and was, opened in public. Its id is that of the request."""
+
+    PREFIX: ClassVar = "publication"
+    id: Raw
+    case_id: Id
+    document: Digest | None
+    """The court's paper that permits it, by its SHA-256."""
+    verdict: Literal["file_key", "malformed"] | None
+    statement: Digest | None
+    """The statement that opened it."""
+
+
 Aggregate = (
     Registry
     | KeyHolder
@@ -269,6 +283,7 @@ Aggregate = (
     | SealedCapsule
     | Order
     | Request
+    | Publication
 )
 
 AGGREGATES: dict[str, type[Aggregate]] = {
@@ -287,6 +302,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         SealedCapsule,
         Order,
         Request,
+        Publication,
     )
 }
 

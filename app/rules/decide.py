@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import AppError, Refused
-from app.rules import cases, ceremonies, deposits, holds, members, mistakes, releases
+from app.rules import cases, ceremonies, deposits, holds, members, mistakes, publications, releases
 from app.rules.act import Act, Circumstances, refuse
 from app.rules.aggregates import Aggregate, KeyHolder, Person, Registry, key_of
 from app.rules.view import View
@@ -61,6 +61,8 @@ HANDLERS: dict[str, Handler] = {
     "hold.place": holds.place,
     "hold.lift": holds.lift,
     "retention.extend": holds.extend,
+    "release.permit": publications.permit,
+    "release.publish": publications.publish,
     "access": releases.access,
 }
 

@@ -351,6 +351,25 @@ class RetentionExtend:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePermit:
+    """The presiding judge lets what a request released be opened in public; `document` is the paper's SHA-256."""
+
+    request: Digest
+    document: Digest
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleasePublish:
+    """A recipient opens a capsule in public: which contributions it was made from, the opening, and the box."""
+
+    request: Digest
+    indices: Annotated[tuple[Annotated[int, Int(1, 255)], ...], Many(least=2, most=255)]
+    opening: Annotated[bytes, B64(96)]
+    box: Annotated[bytes, B64(48)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """The service is about to serve a deposit's box and segments to a recipient; once a request."""
 
@@ -389,6 +408,8 @@ Claims = (
     | HoldPlace
     | HoldLift
     | RetentionExtend
+    | ReleasePermit
+    | ReleasePublish
     | Access
 )
 
@@ -422,6 +443,8 @@ KINDS: dict[str, type[Claims]] = {
     "hold.place": HoldPlace,
     "hold.lift": HoldLift,
     "retention.extend": RetentionExtend,
+    "release.permit": ReleasePermit,
+    "release.publish": ReleasePublish,
     "access": Access,
 }
 """The closed table: wire name to claims."""

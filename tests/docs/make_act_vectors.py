@@ -9,6 +9,7 @@ from typing import Any
 
 from app.statements.kinds import DepositAcknowledge, DepositSupersede, DepositWithdraw
 from tests.app.rules import world as worlds
+from tests.app.rules.publishing import permit, publication, released, sealed_malformed
 from tests.app.rules.world import Release, ready_to_release, sealed
 from tests.docs.make_protocol_vectors import FOLDER, NOTES_IDENTITY, Story
 
@@ -22,6 +23,7 @@ class Acts(Story):
         self.world = self.release.world
         self.count_time()
         self._mistakes()
+        self._publications()
 
     def _mistakes(self) -> None:
         world, release = self.world, self.release
@@ -44,6 +46,24 @@ class Acts(Story):
         world.do("lawyer1", DepositWithdraw(deposit_id=mistake, note=None))
         order = release.order_claims()
         self.refuse("a withdrawn deposit is ordered opened", "judge1", replace(order, deposits=(mistake,)))
+
+    def _publications(self) -> None:
+        world, release = self.world, self.release
+        released(release, "judge1", "judge3")
+        claims = publication(release, "judge1", "judge3")
+        self.refuse("a key is published without a permission", "lawyer2", claims)
+        self.refuse("another judge permits", "judge2", permit(release))
+        world.do("judge1", permit(release))
+        self.refuse("a second permission", "judge1", permit(release))
+        self.refuse("another box", "lawyer2", replace(claims, box=bytes(48)))
+        self.refuse("contributions that were not made", "lawyer2", replace(claims, indices=(1, 2)))
+        world.do("lawyer2", claims)
+        self.refuse("a second publication", "lawyer2", claims)
+        bad = sealed_malformed(world, release.ceremony, release.case_id, "malformed")
+        world.do("lawyer1", bad.claims)
+        spoilt = replace(release, deposit=bad, order=None, request=None)
+        released(spoilt, "judge1", "judge3")
+        world.do("lawyer2", publication(spoilt, "judge1", "judge3"))
 
 
 def main() -> None:

@@ -20,6 +20,7 @@ from app.statements.kinds import (
     RetentionExtend,
     is_public,
 )
+from tests.app.rules.publishing import permit, publication
 from tests.app.rules.world import NOTES, ORIGIN, Release, World, ready_to_release, sealed
 
 PEOPLE = (
@@ -52,6 +53,8 @@ PRIVATE = {
     "release.decision": CASE,
     "release.contribution": CASE,
     "release.opening": CASE,
+    "release.permit": CASE,
+    "release.publish": CASE,
     "hold.place": CASE,
     "hold.lift": CASE,
     "retention.extend": CASE,
@@ -75,6 +78,8 @@ def whole() -> tuple[World, list[Admitted]]:
         world.do(judge, release.contribute(judge))
     world.do("service", release.access())
     world.do("lawyer2", release.opening())
+    world.do("judge1", permit(release))
+    world.do("lawyer2", publication(release, "judge1", "judge3"))
     world.do("clerk", DepositAcknowledge(deposit_id=release.deposit.claims.deposit_id))
     later = sealed(world, release.ceremony, release.case_id, "later").claims
     world.do("lawyer1", later)
