@@ -23,6 +23,8 @@ COMMANDS = (
     "case",
     "deposit",
     "proof",
+    "hold",
+    "retention",
     "order",
     "request",
     "inbox",

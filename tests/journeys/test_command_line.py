@@ -130,6 +130,30 @@ async def town(
         await runner.cleanup()
 
 
+async def holds(place: Town, case_id: str, deposit: str, words: str) -> None:
+    """Two holds, one lifted after the other, and a longer term."""
+    first = (await place.run("Clara Clerk", "hold", "place", deposit, "--reason", words))["hold"]
+    second = (await place.run("Judge Two", "hold", "place", deposit))["hold"]
+    listed = await place.run("Judge One", "hold", "list", deposit)
+    told = [(each["hold"], each["by"], each["reason"]) for each in listed["holds"]]
+    assert told == [(first, "Clara Clerk", "Bitte bis Montag."), (second, "Judge Two", None)]
+    assert "2 holds stand" in await place.says("Dora Depositor", "hold", "list", deposit)
+    assert "wrong_signer" in await place.says("Dora Depositor", "hold", "place", deposit, code=1)
+    assert "several_holds" in await place.says("Judge One", "hold", "lift", deposit, code=1)
+    assert "unknown_hold" in await place.says("Judge One", "hold", "lift", deposit, "--hold", "00" * 32, code=1)
+    lifted = await place.run("Judge One", "hold", "lift", deposit, "--hold", second)
+    assert lifted["remaining"] == [first]
+    assert "legal holds: 1" in await place.says("Clara Clerk", "case", "show", case_id)
+    assert (await place.run("Clara Clerk", "hold", "lift", deposit, "--reason", words))["remaining"] == []
+    assert "unknown_hold" in await place.says("Clara Clerk", "hold", "lift", deposit, code=1)
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 40_000 * 86_400))
+    assert "too_far" in await place.says("Clara Clerk", "retention", "extend", deposit, "--until", day, code=1)
+    day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 20_000 * 86_400))
+    assert f"is kept through {day}" in await place.says("Clara Clerk", "retention", "extend", deposit, "--until", day)
+    assert "not_later" in await place.says("Judge Two", "retention", "extend", deposit, "--until", day, code=1)
+    assert "its term was extended to" in await place.says("Dora Depositor", "hold", "list", deposit)
+
+
 async def test_from_proposal_to_opened_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,6 +233,8 @@ async def test_from_proposal_to_opened_evidence(
         assert (tmp_path / "key.txt").read_text().startswith("AGE-SECRET-KEY-1")
         again = await place.says("Rita Recipient", "open", asked, "-o", str(tmp_path / "again"), code=1)
         assert "key_lost" in again
+
+        await holds(place, case_id.hex(), deposit, words)
 
         # Judge Three leaves the case; with one judge less it would be locked, so nobody else can.
         await place.run("Judge Three", "case", "recuse", case_id.hex(), "--reason", words)

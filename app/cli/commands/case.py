@@ -234,6 +234,8 @@ async def run_show(args: argparse.Namespace) -> int:
                 "withdrawn": fates[each.id].withdrawn is not None,
                 "superseded_by": by.hex() if (by := fates[each.id].superseded_by) is not None else None,
                 "seen_by": list(fates[each.id].seen_by),
+                "holds": [hold.hex() for hold in each.holds],
+                "retain_until": each.retain_until or None,
             }
             for each in deposits
         ],
@@ -253,6 +255,8 @@ async def run_show(args: argparse.Namespace) -> int:
     for each in deposits:
         lines.append(f"  deposit {each.id} by {name(each.depositor)}, entry {state.indices[each.digest]}")
         lines += [f"    {word}" for word in fate_words(fates[each.id])]
+        if each.held:
+            lines.append(f"    legal holds: {len(each.holds)} (see `muniment hold list {each.id}`)")
         if fates[each.id].seen_by:
             lines.append(f"    seen by {', '.join(name(member) for member in fates[each.id].seen_by)}")
     lines += [f"  request {each.id} for {each.deposit_id.hex()} by {name(each.recipient)}" for each in requests]
