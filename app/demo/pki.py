@@ -201,8 +201,11 @@ class LoopbackPki:
         self._revoked: dict[int, datetime.datetime] = {}
         self._issuer_of: dict[int, str] = {}
         self._begin = self.now() - datetime.timedelta(days=1)
+        self._founded = self._begin - datetime.timedelta(days=3650)
         self._root = self._make_root()
-        self._issuing = self._issue(f"{names} Issuing CA", Profile.CA, self._root, "root", days=7300)
+        self._issuing = self._issue(
+            f"{names} Issuing CA", Profile.CA, self._root, "root", days=10_950, begin=self._founded
+        )
         self._responder = self._issue(f"{names} OCSP", Profile.OCSP, self._issuing, "issuing", days=3650)
         self.tsas = tuple(self._make_tsa(number) for number in range(1, tsas + 1))
 
@@ -335,8 +338,8 @@ class LoopbackPki:
             .issuer_name(name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(self._begin)
-            .not_valid_after(self._begin + datetime.timedelta(days=10_950))
+            .not_valid_before(self._founded)
+            .not_valid_after(self._founded + datetime.timedelta(days=14_600))
             .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
             .add_extension(_usage(ca=True), critical=True)
             .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
