@@ -23,7 +23,7 @@ from app.rules.aggregates import Deposited, Epoch, Order, Person, Request
 from app.rules.cases import case_of, not_recused
 from app.rules.deposits import deposit_of, epoch_of
 from app.rules.mistakes import fate_of
-from app.rules.releases import request_of
+from app.rules.terms import request_of
 from app.rules.view import WholeView
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
 from app.statements.disclosure import NamedDisclosure, open_disclosure

@@ -39,7 +39,7 @@ from app.panels.making.deal import make_deal
 from app.panels.session import Session
 from app.panels.states import SessionStatus
 from app.rules.aggregates import Case, Panel, Request
-from app.rules.releases import request_of
+from app.rules.terms import request_of
 from app.rules.view import WholeView
 from app.statements.kinds import (
     CaseRecuse,

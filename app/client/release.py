@@ -25,7 +25,7 @@ from app.panels.request import Release, parse_request
 from app.rules.act import person_of, refuse
 from app.rules.aggregates import Case, Deposited, Epoch, Order, Panel, Request, SealedCapsule
 from app.rules.deposits import deposit_of
-from app.rules.releases import request_of
+from app.rules.terms import request_of
 from app.rules.view import WholeView
 from app.statements.disclosure import NamedDisclosure
 from app.statements.kinds import Capsule, Digest, Id, ReleaseOrder, ReleaseRequest

@@ -10,7 +10,7 @@ from app.canonical import format_json, parse_json
 from app.fields import B64, Int, Parsed, Text, read_record, write_record
 from app.panels.release_states import CapsuleState, RequestState
 from app.panels.states import PanelState, SessionState
-from app.statements.kinds import Authority, Capsule, Digest, Id, Key, Member, Notes, Role
+from app.statements.kinds import DEFAULT_RULES, Authority, Capsule, Digest, Id, Key, Member, Notes, ReleaseRules, Role
 
 
 def _as_is(text: str, _what: str) -> str:
@@ -158,11 +158,12 @@ class Recusing:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
-    """A case: who opened it, its parties, its panels (newest assignment last), who presides, and who was recused."""
+    """A case: who opened it, its rules, parties, panels (newest assignment last), who presides, who was recused."""
 
     PREFIX: ClassVar = "case"
     id: Raw
     opened_by: Member
+    rules: ReleaseRules = DEFAULT_RULES
     parties: tuple[Member, ...]
     panels: tuple[Digest, ...]
     presiding: Member | None
@@ -172,11 +173,15 @@ class Case:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SealedCapsule:
-    """A deposit's capsule, by ct_hash: which requests were admitted for it, and which is open."""
+    """A deposit's capsule, by ct_hash: which requests were admitted for it, and which is open.
+
+    `newest` is the digest of the newest release.request: the open one is that one or none.
+    """
 
     PREFIX: ClassVar = "capsule"
     id: Raw
     deposit_id: Id
+    newest: Digest | None = None
     state: Annotated[CapsuleState, Stored(CapsuleState)]
 
 
@@ -227,6 +232,8 @@ class Order:
     deposits: tuple[Id, ...]
     recipients: tuple[Key, ...]
     document: Digest
+    expires_at: Count
+    """From this time (Unix seconds) nobody asks under it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -239,8 +246,23 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Objection:
+    """A party's objection: who, and the statement that says so."""
+
+    member: Member
+    digest: Digest
+
+
+End = Literal["opened", "malformed", "withdrawn", "expired", "published"]
+"""How a request ended, by statements. `expired` is written when another request takes its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A release request with what became of it. Its id is the digest of the release.request statement."""
+    """A release request with what became of it. Its id is the digest of the release.request statement.
+
+    Times are Unix seconds: when it was admitted, from when it may be granted, and from when it is over.
+    """
 
     PREFIX: ClassVar = "request"
     id: Raw
@@ -250,9 +272,14 @@ class Request:
     epoch_id: Digest
     order: Digest
     recipient: Member
+    asked_at: Count
+    opens_at: Count
+    expires_at: Count
+    objections: tuple[Objection, ...] = ()
     decisions: tuple[Decision, ...]
     state: Annotated[RequestState, Stored(RequestState)]
     accessed: bool
+    end: End | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -35,10 +35,17 @@ def reads_case(view: View, case: Case, person: Person) -> bool:
 def open_case(act: Act[CaseOpen]) -> Iterator[Aggregate]:
     """A registrar or clerk opens a case under a fresh id."""
     signer = act.member("registrar", "clerk")
-    case_id = act.claims.case_id.hex()
+    case_id, rules = act.claims.case_id.hex(), act.claims.rules
     if act.view.find(Case, case_id) is not None:
         raise refuse("id_in_use", f"the case id {case_id} is in use", "Draw 16 fresh random bytes.")
-    yield Case(id=case_id, opened_by=signer.id, parties=(), panels=(), presiding=None)
+    if rules.notice_seconds >= rules.request_seconds:
+        raise refuse(
+            "bad_rules",
+            f"a request would be over after {rules.request_seconds} seconds, before its notice of "
+            f"{rules.notice_seconds} seconds ends",
+            "Give the judges time between the two.",
+        )
+    yield Case(id=case_id, opened_by=signer.id, rules=rules, parties=(), panels=(), presiding=None)
 
 
 def assign(act: Act[CaseAssign]) -> Iterator[Aggregate]:
@@ -54,21 +61,32 @@ def assign(act: Act[CaseAssign]) -> Iterator[Aggregate]:
             "Finish its key ceremony first.",
         )
     not_recused(case, presiding.id)
-    _enough_remain(act.view, act.claims.panel_id, case.recused)
+    no_conflict(case, presiding.id)
+    _enough_remain(act.view, act.claims.panel_id, case, case.recused)
     others = tuple(each for each in case.panels if each != act.claims.panel_id)
     yield replace(case, panels=(*others, act.claims.panel_id), presiding=presiding.id)
 
 
 def join(act: Act[CaseParty]) -> Iterator[Aggregate]:
-    """A registrar or clerk adds a depositor or party to the case."""
+    """A registrar or clerk adds a depositor or party to the case.
+
+    A judge may be a party too: one who sues, or the court of appeal that evidence is sent up to. From then on he
+    decides nothing in the case, and it must not need him.
+    """
     act.member("registrar", "clerk")
     case = case_of(act.view, act.claims.case_id)
-    person = person_of(act.view, act.claims.member, "depositor", "party")
+    person = person_of(act.view, act.claims.member, "depositor", "party", "judge")
+    if person.id == case.presiding:
+        raise refuse("conflict", f"the judge {person.id} presides over the case {case.id}", "Assign another first.")
     if person.id in case.parties:
         raise refuse("already_party", f"the member {person.id} is in the case {case.id} already")
     if len(case.parties) >= 1000:
         raise refuse("too_many_parties", f"the case {case.id} has 1,000 parties", "Open a second case.")
-    yield replace(case, parties=(*case.parties, person.id))
+    joined = replace(case, parties=(*case.parties, person.id))
+    for panel_id in case.panels:
+        if person.id in _judges(act.view, panel_id):
+            _enough_remain(act.view, panel_id, joined, joined.recused)
+    yield joined
 
 
 def recuse(act: Act[CaseRecuse]) -> Iterator[Aggregate]:
@@ -88,7 +106,7 @@ def recuse(act: Act[CaseRecuse]) -> Iterator[Aggregate]:
             "not_on_panel", f"the member {judge} neither presides over the case {case.id} nor is on its panels"
         )
     for panel_id in seats:
-        _enough_remain(act.view, panel_id, (*case.recused, judge))
+        _enough_remain(act.view, panel_id, case, (*case.recused, judge))
     waiting = next((each for each in case.recusing if each.judge == judge), Recusing(judge=judge, signers=()))
     if act.holder.id in waiting.signers:
         raise refuse("already_approved", f"the key {act.holder.id} recused {judge} before")
@@ -106,22 +124,31 @@ def not_recused(case: Case, judge: str) -> None:
         raise refuse("recused", f"the judge {judge} was recused from the case {case.id}", "Another judge must do this.")
 
 
+def no_conflict(case: Case, judge: str) -> None:
+    """Raise Refused (conflict) when the judge is a party of the case: requesters and depositors are parties too."""
+    if judge in case.parties:
+        raise refuse(
+            "conflict", f"the judge {judge} is a party of the case {case.id}", "Another judge must decide on it."
+        )
+
+
 def _judges(view: View, panel_id: bytes) -> tuple[str, ...]:
     panel = view.find(Panel, panel_id.hex())
     epoch = view.find(Epoch, panel.epoch_id.hex()) if panel is not None and panel.epoch_id is not None else None
     return epoch.judges if epoch is not None else ()
 
 
-def _enough_remain(view: View, panel_id: bytes, recused: tuple[str, ...]) -> None:
-    """Raise Refused (too_few_judges) when fewer than k active judges of a certified panel are not recused."""
+def _enough_remain(view: View, panel_id: bytes, case: Case, recused: tuple[str, ...]) -> None:
+    """Raise Refused (too_few_judges) when fewer than k active judges of a certified panel may decide in the case."""
     panel = view.find(Panel, panel_id.hex())
     epoch = view.find(Epoch, panel.epoch_id.hex()) if panel is not None and panel.epoch_id is not None else None
     if epoch is None:
         return
     k = parse_record(epoch.record).k
-    people = [view.find(Person, each) for each in epoch.judges if each not in recused]
+    out = {*recused, *case.parties}
+    people = [view.find(Person, each) for each in epoch.judges if each not in out]
     remain = sum(person is not None and person.active for person in people)
-    if remain < k and any(each in recused for each in epoch.judges):
+    if remain < k and any(each in out for each in epoch.judges):
         raise refuse(
             "too_few_judges",
             f"{remain} judges of the panel {panel_id.hex()} would remain for the case, and it takes {k}",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import AppError, Refused
-from app.rules import cases, ceremonies, deposits, holds, members, mistakes, publications, releases
+from app.rules import cases, ceremonies, deposits, holds, members, mistakes, publications, releases, replies
 from app.rules.act import Act, Circumstances, refuse
 from app.rules.aggregates import Aggregate, KeyHolder, Person, Registry, key_of
 from app.rules.view import View
@@ -55,6 +55,8 @@ HANDLERS: dict[str, Handler] = {
     "deposit.supersede": mistakes.supersede,
     "release.order": releases.order,
     "release.request": releases.request,
+    "release.objection": replies.object_to,
+    "release.withdraw": replies.withdraw,
     "release.decision": releases.decision,
     "release.contribution": releases.contribution,
     "release.opening": releases.opening,

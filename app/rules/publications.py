@@ -13,7 +13,7 @@ from app.panels.opening import Verdict
 from app.rules.act import Act, refuse
 from app.rules.aggregates import Aggregate, Publication, Request, SealedCapsule
 from app.rules.cases import case_of, not_recused
-from app.rules.releases import request_of
+from app.rules.terms import request_of
 from app.rules.view import View
 from app.statements.kinds import ReleasePermit, ReleasePublish
 
@@ -62,5 +62,5 @@ def publish(act: Act[ReleasePublish]) -> Iterator[Aggregate]:
             "Ask the presiding judge.",
         )
     yield replace(capsule, state=shown.capsule)
-    yield replace(asked, state=shown.request)
+    yield replace(asked, state=shown.request, end=asked.end or "published")
     yield replace(known, verdict=verdict.value, statement=act.statement.digest)

@@ -10,10 +10,11 @@ from dataclasses import replace
 
 from app.panels import admission_release as admission
 from app.rules.act import Act, refuse
-from app.rules.aggregates import Aggregate, Decision, Epoch, KeyHolder, Order, Panel, Request, SealedCapsule
-from app.rules.cases import case_of, not_recused
+from app.rules.aggregates import Aggregate, Decision, Epoch, KeyHolder, Order, Panel, Request
+from app.rules.cases import case_of, no_conflict, not_recused
 from app.rules.deposits import deposit_of, epoch_of
 from app.rules.mistakes import not_withdrawn, ordered
+from app.rules.terms import capsule_of, is_over, may_still_move, notice_is_over, quorum_of_grants, request_of
 from app.rules.view import View
 from app.statements.keys import thumbprint
 from app.statements.kinds import (
@@ -34,6 +35,7 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
     if case.presiding != signer.id:
         raise refuse("not_presiding", f"the member {signer.id} does not preside over the case {case.id}")
     not_recused(case, signer.id)
+    no_conflict(case, signer.id)
     if len(set(claims.deposits)) != len(claims.deposits) or len(set(claims.recipients)) != len(claims.recipients):
         raise refuse("duplicate_name", "the order names a deposit or a recipient twice")
     for deposit_id in claims.deposits:
@@ -56,17 +58,10 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
         deposits=claims.deposits,
         recipients=claims.recipients,
         document=claims.document,
+        expires_at=act.circumstances.now + case.rules.order_seconds,
     )
     for deposit_id in claims.deposits:
         yield from ordered(act.view, deposit_of(act.view, deposit_id), signer.id)
-
-
-def request_of(view: View, digest: bytes) -> Request:
-    """Return a request by the digest of its statement. Raises Refused (unknown_request)."""
-    found = view.find(Request, digest.hex())
-    if found is None:
-        raise refuse("unknown_request", f"there is no request {digest.hex()}")
-    return found
 
 
 def _judge_index(act: Act[object], epoch: Epoch) -> int:
@@ -74,13 +69,6 @@ def _judge_index(act: Act[object], epoch: Epoch) -> int:
     if signer.id not in epoch.judges:
         raise refuse("not_on_panel", f"the member {signer.id} is not a judge of the epoch {epoch.id}")
     return epoch.judges.index(signer.id) + 1
-
-
-def _capsule(view: View, ct_hash: bytes) -> SealedCapsule:
-    capsule = view.find(SealedCapsule, ct_hash.hex())
-    if capsule is None:
-        raise refuse("unknown_deposit", f"no deposit has the capsule {ct_hash.hex()}")
-    return capsule
 
 
 def request(act: Act[ReleaseRequest]) -> Iterator[Aggregate]:
@@ -94,12 +82,20 @@ def request(act: Act[ReleaseRequest]) -> Iterator[Aggregate]:
         raise refuse("wrong_deposit", f"the order does not name the deposit {claims.deposit_id.hex()}")
     if signer.key not in found.recipients:
         raise refuse("not_a_recipient", f"the order does not name the key of {signer.id} as a recipient")
+    now = act.circumstances.now
+    if now >= found.expires_at:
+        raise refuse("order_expired", f"the order {found.id} was good until {found.expires_at}", "Ask for a new order.")
     deposit = deposit_of(act.view, claims.deposit_id)
     sealed = next((each for each in deposit.capsules if each.panel_id == claims.panel_id), None)
     if sealed is None:
         raise refuse("wrong_panel", f"the deposit is not sealed to the panel {claims.panel_id.hex()}")
     panel = act.view.find(Panel, claims.panel_id.hex())
-    capsule = _capsule(act.view, sealed.ct_hash)
+    capsule = capsule_of(act.view, sealed.ct_hash)
+    before = act.view.find(Request, capsule.newest.hex()) if capsule.newest is not None else None
+    if before is not None and not before.state.ended and is_over(before, now):
+        ended = admission.end_request(capsule.state, before.state)
+        capsule = replace(capsule, state=ended.capsule)
+        yield replace(before, state=ended.request, end="expired")
     admitted = admission.request(
         panel.state if panel is not None else None,
         capsule.state,
@@ -114,7 +110,8 @@ def request(act: Act[ReleaseRequest]) -> Iterator[Aggregate]:
         raise refuse("requester_not_authorised", "the request names another requester than its signer")
     if asked.order_hash != claims.order:
         raise refuse("wrong_order", "the request names another order than its statement")
-    yield replace(capsule, state=admitted.capsule)
+    rules = case_of(act.view, deposit.case_id).rules
+    yield replace(capsule, state=admitted.capsule, newest=act.statement.digest)
     yield Request(
         id=act.statement.digest.hex(),
         case_id=deposit.case_id,
@@ -123,20 +120,13 @@ def request(act: Act[ReleaseRequest]) -> Iterator[Aggregate]:
         epoch_id=admitted.request.release.record.epoch_id,
         order=claims.order,
         recipient=signer.id,
+        asked_at=now,
+        opens_at=now + rules.notice_seconds,
+        expires_at=now + rules.request_seconds,
         decisions=(),
         state=admitted.request,
         accessed=False,
     )
-
-
-def _may_still_move(view: View, asked: Request) -> Panel:
-    """Return the panel of a request that has not ended and whose epoch is current."""
-    panel = view.find(Panel, asked.panel_id.hex())
-    if panel is None or panel.epoch_id != asked.epoch_id:
-        raise refuse("wrong_epoch", f"the request {asked.id} is for an epoch that has a successor", "Make a new one.")
-    if asked.state.ended:
-        raise refuse("request_ended", f"the request {asked.id} has ended", "Nothing is left to do.")
-    return panel
 
 
 def decision(act: Act[ReleaseDecision]) -> Iterator[Aggregate]:
@@ -145,14 +135,27 @@ def decision(act: Act[ReleaseDecision]) -> Iterator[Aggregate]:
     asked = request_of(act.view, claims.request)
     epoch = epoch_of(act.view, asked.epoch_id)
     judge = _judge_index(act, epoch)
-    not_recused(case_of(act.view, asked.case_id), epoch.judges[judge - 1])
-    _may_still_move(act.view, asked)
+    _impartial(act.view, asked, epoch.judges[judge - 1])
+    may_still_move(act.view, asked, act.circumstances.now)
     if any(each.judge == judge for each in asked.decisions):
         raise refuse("already_decided", f"judge {judge} decided on the request {asked.id} before")
     if (claims.decision == "grant") != (claims.contribution is not None):
         raise refuse("bad_decision", "a grant names the hash of the contribution, a refusal names none")
+    if claims.decision == "grant" and not notice_is_over(asked, act.circumstances.now):
+        raise refuse(
+            "notice_running",
+            f"the others may object to the request {asked.id} until {asked.opens_at} (Unix time)",
+            "Grant it after that, when you know what they say. A refusal may come at once.",
+        )
     made = Decision(judge=judge, member=epoch.judges[judge - 1], contribution=claims.contribution)
     yield replace(asked, decisions=(*asked.decisions, made))
+
+
+def _impartial(view: View, asked: Request, judge: str) -> None:
+    """Raise Refused (recused, conflict) for a judge who left the case, or who is in it."""
+    case = case_of(view, asked.case_id)
+    not_recused(case, judge)
+    no_conflict(case, judge)
 
 
 def granted(asked: Request, judge: int, contribution: bytes) -> bool:
@@ -166,18 +169,25 @@ def contribution(act: Act[ReleaseContribution]) -> Iterator[Aggregate]:
     asked = request_of(act.view, act.claims.request)
     epoch = epoch_of(act.view, asked.epoch_id)
     judge = _judge_index(act, epoch)
-    not_recused(case_of(act.view, asked.case_id), epoch.judges[judge - 1])
-    panel = _may_still_move(act.view, asked)
+    _impartial(act.view, asked, epoch.judges[judge - 1])
+    panel = may_still_move(act.view, asked, act.circumstances.now)
     message = act.claims.contribution
     if int.from_bytes(message[:2], "big") != judge:
         raise refuse("wrong_signer", f"the contribution is not that of judge {judge}, who signs")
     if not granted(asked, judge, message):
         raise refuse("not_granted", f"judge {judge} has not granted this contribution", "Log the grant first.")
+    if not quorum_of_grants(act.view, asked):
+        raise refuse(
+            "grants_missing",
+            f"the case lets contributions come only when {asked.state.release.record.k} grants for the request "
+            f"{asked.id} are on the ledger",
+            "Wait for the other judges; `muniment act` sends it then.",
+        )
     yield replace(asked, state=admission.contribution(panel.state, asked.state, message))
 
 
 def opening(act: Act[ReleaseOpening]) -> Iterator[Aggregate]:
-    """The recipient says what he found; it ends the request."""
+    """The recipient says what he found; it ends the request. Of what was released he may say so after it expired."""
     signer = act.member()
     asked = request_of(act.view, act.claims.request)
     if signer.id != asked.recipient:
@@ -186,10 +196,13 @@ def opening(act: Act[ReleaseOpening]) -> Iterator[Aggregate]:
         raise refuse("not_released", f"the request {asked.id} was not served yet", "Fetch and open it first.")
     if (act.claims.outcome == "opened") != (len(act.claims.items) > 0):
         raise refuse("bad_opening", "an opening has a verdict for every item, a malformed deposit has none")
-    capsule = _capsule(act.view, asked.state.release.public.ct_hash)
+    if asked.end == "expired":
+        yield replace(asked, end=act.claims.outcome)
+        return
+    capsule = capsule_of(act.view, asked.state.release.public.ct_hash)
     ended = admission.end_request(capsule.state, asked.state)
     yield replace(capsule, state=ended.capsule)
-    yield replace(asked, state=ended.request)
+    yield replace(asked, state=ended.request, end=act.claims.outcome)
 
 
 def access(act: Act[Access]) -> Iterator[Aggregate]:
@@ -202,6 +215,8 @@ def access(act: Act[Access]) -> Iterator[Aggregate]:
         raise refuse("wrong_request", f"the request {asked.id} is for another deposit or recipient")
     if asked.accessed:
         raise refuse("already_accessed", f"the access for the request {asked.id} is on the ledger already")
+    if asked.end == "withdrawn":
+        raise refuse("request_ended", f"the request {asked.id} was withdrawn", "Make a new one.")
     if not asked.state.released:
         raise refuse("not_released", f"the request {asked.id} has {len(asked.state.contributions)} contributions")
     yield replace(asked, accessed=True)

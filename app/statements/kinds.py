@@ -185,11 +185,36 @@ class PanelClose:
     session: Digest
 
 
+YEAR = 31_536_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseRules:
+    """How evidence of a case is released. Seconds count from the time of the leaf of a request or an order.
+
+    `notice_seconds`: how long the others see a request, and may object, before a judge may grant it. `request_seconds`:
+    when a request is over. `order_seconds`: how long an order may be asked under. `contribute`: whether a judge may
+    contribute with his grant, or only when k grants for the same request are on the ledger.
+    """
+
+    notice_seconds: Annotated[int, Int(0, YEAR)]
+    request_seconds: Annotated[int, Int(3600, 10 * YEAR)]
+    order_seconds: Annotated[int, Int(3600, 100 * YEAR)]
+    contribute: Literal["with-grant", "at-quorum"]
+
+
+DEFAULT_RULES = ReleaseRules(
+    notice_seconds=0, request_seconds=90 * 86_400, order_seconds=400 * 86_400, contribute="with-grant"
+)
+"""No notice, a request is over after 90 days, an order after 400."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseOpen:
-    """A case begins; title and docket number are in the note."""
+    """A case begins, with its release rules, which never change; title and docket number are in the note."""
 
     case_id: Id
+    rules: ReleaseRules = DEFAULT_RULES
     note: Note
 
 
@@ -298,6 +323,22 @@ class ReleaseRequest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseObjection:
+    """A party of the case objects to a request, for reasons in the note. Judges see it; it stops nothing by itself."""
+
+    request: Digest
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReleaseWithdraw:
+    """The recipient takes his request back."""
+
+    request: Digest
+    note: Note
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseDecision:
     """A judge grants (naming the SHA-256 of his contribution) or refuses."""
 
@@ -402,6 +443,8 @@ Claims = (
     | DepositSupersede
     | ReleaseOrder
     | ReleaseRequest
+    | ReleaseObjection
+    | ReleaseWithdraw
     | ReleaseDecision
     | ReleaseContribution
     | ReleaseOpening
@@ -437,6 +480,8 @@ KINDS: dict[str, type[Claims]] = {
     "deposit.supersede": DepositSupersede,
     "release.order": ReleaseOrder,
     "release.request": ReleaseRequest,
+    "release.objection": ReleaseObjection,
+    "release.withdraw": ReleaseWithdraw,
     "release.decision": ReleaseDecision,
     "release.contribution": ReleaseContribution,
     "release.opening": ReleaseOpening,

@@ -38,6 +38,7 @@ from app.sealing.x25519 import Identity
 from app.statements.disclosure import make_disclosure, slot_of
 from app.statements.keys import jwk_of, thumbprint
 from app.statements.kinds import (
+    DEFAULT_RULES,
     Approval,
     Authority,
     Capsule,
@@ -55,6 +56,9 @@ from app.statements.kinds import (
     PanelClose,
     PanelDeal,
     PanelOpen,
+    ReleaseDecision,
+    ReleaseObjection,
+    ReleaseWithdraw,
     RetentionExtend,
     is_public,
 )
@@ -302,6 +306,8 @@ class Story:
         case_id = self.case_id = fresh("case")
         self.refuse("an unknown case", "clerk", CaseAssign(case_id=case_id, panel_id=bytes(32), presiding="A" * 43))
         world.do("clerk", CaseOpen(case_id=case_id, note=bytes.fromhex(self.note["sha256"])))
+        rules = replace(DEFAULT_RULES, notice_seconds=DEFAULT_RULES.request_seconds)
+        self.refuse("a notice that outlasts the request", "clerk", CaseOpen(case_id=fresh("c"), rules=rules, note=None))
         self.refuse("a case id in use", "clerk", CaseOpen(case_id=case_id, note=None))
         for party in ("lawyer1", "lawyer2"):
             world.do("clerk", worlds.CaseParty(case_id=case_id, member=world.id(party), note=None))
@@ -328,7 +334,17 @@ class Story:
         world, ceremony = self.world, self.ceremony
         release = Release(world=world, ceremony=ceremony, case_id=self.case_id, deposit=self.made)
         self.refuse("an order of a judge who does not preside", "judge2", release.order_claims())
-        release.ask()
+        release.order = world.do("judge1", release.order_claims())
+        asked = world.do("lawyer2", release.request_claims(release.message(sk="withdrawn")))
+        objection = ReleaseObjection(request=asked.digest, note=None)
+        self.refuse("an objection to one's own request", "lawyer2", objection)
+        world.do("lawyer1-second", objection)
+        self.refuse("a second objection", "lawyer1-second", objection)
+        self.refuse("a second request while one is open", "lawyer2", release.request_claims())
+        world.do("lawyer2", ReleaseWithdraw(request=asked.digest, note=None))
+        release.request = world.do("lawyer2", release.request_claims())
+        withdrawn = ReleaseDecision(request=asked.digest, decision="refuse", contribution=None, note=None)
+        self.refuse("a decision on a withdrawn request", "judge1", withdrawn)
         self.refuse("a request of somebody whom the order does not name", "lawyer1-second", release.request_claims())
         self.refuse("a contribution without its grant", "judge1", release.contribute("judge1"))
         world.do("judge1", release.grant("judge1"))
@@ -357,8 +373,8 @@ class Story:
         public = self.made.claims.capsules[0].public
         record = ceremony.closed().record
         bound = label(bytes(record.Y), self.made.claims.deposit_id, self.case_id, self.made.claims.manifest_hash)
-        asked = begin_release(record, bound, public, release.request.claims.request)  # type: ignore[union-attr]
-        secret = open_capsule(asked, parts, sk=scalar_of("sk"), box=self.made.box)
+        begun = begin_release(record, bound, public, release.request.claims.request)  # type: ignore[union-attr]
+        secret = open_capsule(begun, parts, sk=scalar_of("sk"), box=self.made.box)
         assert secret == self.made.secret
         self.deposit["release"] = {
             "record": record.encoded.hex(),

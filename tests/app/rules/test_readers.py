@@ -17,6 +17,8 @@ from app.statements.kinds import (
     HoldPlace,
     MemberKey,
     MemberRevoke,
+    ReleaseObjection,
+    ReleaseWithdraw,
     RetentionExtend,
     is_public,
 )
@@ -50,6 +52,8 @@ PRIVATE = {
     "deposit.supersede": CASE,
     "release.order": CASE,
     "release.request": CASE,
+    "release.objection": CASE,
+    "release.withdraw": CASE,
     "release.decision": CASE,
     "release.contribution": CASE,
     "release.opening": CASE,
@@ -72,7 +76,11 @@ def whole() -> tuple[World, list[Admitted]]:
     world = release.world
     for name, role in (("clerk2", "clerk"), ("judge4", "judge"), ("outsider", "party"), ("auditor", "auditor")):
         world.enrol(name, role)  # type: ignore[arg-type]
-    release.ask()
+    release.order = world.do("judge1", release.order_claims())
+    withdrawn = world.do("lawyer2", release.request_claims(release.message(sk="withdrawn")))
+    world.do("lawyer1", ReleaseObjection(request=withdrawn.digest, note=None))
+    world.do("lawyer2", ReleaseWithdraw(request=withdrawn.digest, note=None))
+    release.request = world.do("lawyer2", release.request_claims())
     for judge in ("judge1", "judge3"):
         world.do(judge, release.grant(judge))
         world.do(judge, release.contribute(judge))

@@ -24,6 +24,7 @@ from app.rules.replay import Entry
 from app.rules.view import WholeView
 from app.sealing.hybrid import PqIdentity
 from app.statements.kinds import (
+    DEFAULT_RULES,
     Access,
     Approval,
     Authority,
@@ -47,6 +48,7 @@ from app.statements.kinds import (
     ReleaseOpening,
     ReleaseOrder,
     ReleaseRequest,
+    ReleaseRules,
     Role,
 )
 from app.statements.statement import EMPTY_SEEN, Seen, Signer, Statement, parse_leaf
@@ -159,9 +161,9 @@ class World:
         if role in ("registrar", "clerk", "judge"):
             self.approve(act)
 
-    def open_case(self, name: str = "case", *parties: str) -> bytes:
+    def open_case(self, name: str = "case", *parties: str, rules: ReleaseRules = DEFAULT_RULES) -> bytes:
         case_id = fresh(name)
-        self.do("clerk", CaseOpen(case_id=case_id, note=None))
+        self.do("clerk", CaseOpen(case_id=case_id, rules=rules, note=None))
         for party in parties:
             self.do("clerk", CaseParty(case_id=case_id, member=self.id(party), note=None))
         return case_id
@@ -497,11 +499,11 @@ class Release:
         return ReleaseOpening(request=self.request.digest, outcome="opened", items=("equal", "undeclared"))
 
 
-def ready_to_release() -> Release:
+def ready_to_release(rules: ReleaseRules = DEFAULT_RULES) -> Release:
     """A panel of 2 of 3, a case of both lawyers with judge1 presiding, one deposit of lawyer1."""
     world, ceremony = with_judges()
     ceremony.run()
-    case_id = world.open_case("case", "lawyer1", "lawyer2")
+    case_id = world.open_case("case", "lawyer1", "lawyer2", rules=rules)
     world.do("clerk", CaseAssign(case_id=case_id, panel_id=ceremony.panel_id, presiding=world.id("judge1")))
     deposit = sealed(world, ceremony, case_id)
     world.do("lawyer1", deposit.claims)

@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from app.canonical import b64u_decode, b64u_encode, format_json
 from app.errors import AppError, BadInput, Refused
+from app.fields import write_record
 from app.statements.keys import jwk_of, thumbprint
 from app.statements.kinds import (
+    DEFAULT_RULES,
     KINDS,
     CaseOpen,
     CaseParty,
@@ -41,6 +43,7 @@ ENVELOPE: dict[str, Any] = {
     "jti": "00" * 16,
     "seen": {"size": 0, "root": hashlib.sha256(b"").hexdigest()},
 }
+RULES = write_record(DEFAULT_RULES)
 
 
 def case_open() -> Statement:
@@ -54,7 +57,7 @@ def compact(payload: str | bytes, header: str | None = None, signature: bytes = 
 
 
 def payload(**changes: Any) -> str:
-    return format_json({**ENVELOPE, "case_id": "00" * 16, "note": None, **changes})
+    return format_json({**ENVELOPE, "case_id": "00" * 16, "rules": RULES, "note": None, **changes})
 
 
 def test_a_statement_is_read_back_as_it_was_signed() -> None:
@@ -134,9 +137,12 @@ HOSTILE = {
     "unknown kind": (compact(payload(kind="case.burn")), "unknown_kind"),
     "an unknown key": (compact(payload(more=1)), "bad_field"),
     "keys in another order": (
-        compact(format_json({**ENVELOPE, "note": None, "case_id": "00" * 16})),
+        compact(format_json({**ENVELOPE, "note": None, "rules": RULES, "case_id": "00" * 16})),
         "bad_field",
     ),
+    "a notice below nothing": (compact(payload(rules={**RULES, "notice_seconds": -1})), "integer_out_of_range"),
+    "rules that nobody knows": (compact(payload(rules={**RULES, "contribute": "never"})), "unknown_value"),
+    "one rule more": (compact(payload(rules={**RULES, "judges": 1})), "bad_field"),
     "upper case hex": (compact(payload(case_id="AA" * 16)), "not_hex"),
     "another algorithm": (
         compact(payload(), format_json({"alg": "EdDSA", "kid": SIGNER.kid, "typ": "muniment-statement+jws"})),
