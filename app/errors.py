@@ -5,6 +5,7 @@
     ├── BadInput        bytes, files or arguments that are not in the form that is asked for
     ├── Mismatch        something was checked and does not match (exit 1)
     ├── CannotTell      something needed for a verdict is not known here (exit 3)
+    ├── Full            this machine's disk, or the registry's store, has no room; nothing was lost
     └── Unreachable     the service or a file could not be reached; nothing was lost
 
 Each carries `code` (a stable slug), `message` (what is the case) and `next_step` (what the reader can do).
@@ -46,6 +47,12 @@ class CannotTell(AppError):
     """Something that the verdict needs is not known here."""
 
     code = "cannot_tell"
+
+
+class Full(AppError):
+    """There is no room for what was to be written. What was written before stands."""
+
+    code = "disk_full"
 
 
 class Unreachable(AppError):

@@ -13,7 +13,7 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Protocol, Self
 from urllib.parse import urljoin, urlsplit
 
 import aiohttp
@@ -34,6 +34,7 @@ TRIES = 4
 """How often each address of the service is asked before it counts as unreachable."""
 _PAUSE_SECONDS = 0.25
 _SLICE_BYTES = 1 << 18
+_SINK_BYTES = 1 << 20
 _EARLY_SECONDS = 60
 """A token is renewed this long before it expires."""
 
@@ -128,6 +129,33 @@ class Download:
     access: bytes
     deposit_id: bytes
     boxes: tuple[Box, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Body:
+    """A segment to be sent, and who is told how much of it has gone."""
+
+    data: memoryview
+    sent: Callable[[int], None]
+
+    async def slices(self) -> AsyncIterator[bytes]:
+        """In slices: a transport may copy whatever it cannot send at once."""
+        for at in range(0, len(self.data), _SLICE_BYTES):
+            self.sent(at)
+            yield bytes(self.data[at : at + _SLICE_BYTES])
+        self.sent(len(self.data))
+
+
+class Sink(Protocol):
+    """Takes an answer's body in pieces of about 1 MiB."""
+
+    def begin(self) -> None:
+        """A try begins; what came in an earlier one is void."""
+        ...
+
+    async def take(self, piece: bytearray) -> None:
+        """The next piece, which is the sink's to keep."""
+        ...
 
 
 class Api:
@@ -261,9 +289,12 @@ class Api:
             raise _bad_answer("the places are not those that were asked for")
         return found
 
-    async def put_segment(self, place: Place, data: memoryview) -> None:
+    async def put_segment(
+        self, place: Place, data: memoryview, sent: Callable[[int], None] = lambda _count: None
+    ) -> None:
         """Upload a segment to its place, at the service or wherever the service says. The token stays here.
 
+        `sent` is told how many of its bytes have gone; 0 again when it is sent again.
         Its own headers are all that a place needs, so the token is sent with none of them.
         """
         try:
@@ -273,10 +304,10 @@ class Api:
         # Its length is sent once, as it is.
         headers = {name: value for name, value in place.headers.items() if name.lower() != "content-length"}
         if url is None:
-            await self._exchange("PUT", place.url, body=data, headers=headers)
+            await self._exchange("PUT", place.url, body=_Body(data, sent), headers=headers)
             return
         try:
-            await self._exchange("PUT", url, body=data, headers=headers, away=True)
+            await self._exchange("PUT", url, body=_Body(data, sent), headers=headers, away=True)
         except ServiceRefused as error:
             raise StoreRefused(_host(url), error.status) from error
         except Unreachable as error:
@@ -309,10 +340,10 @@ class Api:
             boxes=tuple(_box(each) for each in _list(found, "boxes")),
         )
 
-    async def segment(self, deposit_id: bytes, item: int, segment: int) -> bytes:
-        """A segment's bytes."""
+    async def segment_into(self, deposit_id: bytes, item: int, segment: int, sink: Sink) -> None:
+        """Give a segment's bytes to a sink as they come; each try begins anew."""
         path = f"v1/deposits/{deposit_id.hex()}/segments/{item}/{segment}"
-        return await self._call("GET", path, most=MAX_SEGMENT_BYTES, signed_in=True)
+        await self._exchange("GET", path, most=MAX_SEGMENT_BYTES, signed_in=True, sink=sink)
 
     # How
 
@@ -348,11 +379,12 @@ class Api:
         method: str,
         path: str,
         *,
-        body: bytes | memoryview | None = None,
+        body: bytes | _Body | None = None,
         headers: Mapping[str, str] | None = None,
         most: int = MAX_JSON_BYTES,
         signed_in: bool = False,
         away: bool = False,
+        sink: Sink | None = None,
     ) -> tuple[int, bytes]:
         """Do a call, again when network or service fail, once more with a new token when the old one is refused.
 
@@ -372,7 +404,7 @@ class Api:
             address = self.addresses.current
             try:
                 url = path if away else urljoin(address, path)
-                status, data = await self._once(method, url, body, full, most, as_signed=away)
+                status, data = await self._once(method, url, body, full, most, as_signed=away, sink=sink)
             except Unreachable as error:
                 fault = error
             else:
@@ -402,20 +434,20 @@ class Api:
         self,
         method: str,
         url: str,
-        body: bytes | memoryview | None,
+        body: bytes | _Body | None,
         headers: Mapping[str, str],
         most: int,
         *,
         as_signed: bool,
+        sink: Sink | None = None,
     ) -> tuple[int, bytes]:
         if self._session is None:
             raise RuntimeError("use `async with`")
         headers = dict(headers)
         data: object = body
-        if isinstance(body, memoryview):
-            # In slices: a transport may copy whatever it cannot send at once.
-            headers.setdefault("Content-Length", str(len(body)))
-            data = _slices(body)
+        if isinstance(body, _Body):
+            headers.setdefault("Content-Length", str(len(body.data)))
+            data = body.slices()
         try:
             async with self._session.request(
                 method,
@@ -425,11 +457,21 @@ class Api:
                 allow_redirects=False,
                 skip_auto_headers=["Content-Type"],
             ) as response:
-                found = bytearray()
+                found, count = bytearray(), 0
+                into = sink if response.status == 200 else None
+                if sink is not None:
+                    sink.begin()
                 async for chunk in response.content.iter_chunked(1 << 18):
                     found += chunk
-                    if len(found) > most:
+                    count += len(chunk)
+                    if count > most:
                         raise _bad_answer(f"the answer to {method} {urlsplit(url).path} has more than {most} bytes")
+                    if into is not None and len(found) >= _SINK_BYTES:
+                        await into.take(found)
+                        found = bytearray()
+                if into is not None and found:
+                    await into.take(found)
+                    found = bytearray()
                 return response.status, bytes(found)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(
@@ -449,11 +491,6 @@ class Api:
             given = _object(await self._call("POST", "v1/token", json_body={"response": response}))
             self._token = (_str(given, "token"), _int(given, "expires"))
             return self._token[0]
-
-
-async def _slices(body: memoryview) -> AsyncIterator[bytes]:
-    for at in range(0, len(body), _SLICE_BYTES):
-        yield bytes(body[at : at + _SLICE_BYTES])
 
 
 def _host(url: str) -> str:

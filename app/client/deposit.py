@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.client.activity import FINISHING, PUBLISHING, SYNCING, Activity, Progress, silent
 from app.client.evidence import Evidence
 from app.client.kept import forget, keep
 from app.client.panel import CertifiedPanel, case_of, follow, panels_of
 from app.client.readers import case_recipients
 from app.client.session import Client, Receipt, State
-from app.client.uploading import ToSeal, Uploader
+from app.client.uploading import Meter, ToSeal, Uploader
 from app.client.uploadstate import Final, Plan, PlannedItem, SealedBox, UploadStore
 from app.errors import BadInput, Mismatch, Refused
 from app.panels.capsule import box_of, check_public, label, public_part
@@ -33,6 +34,7 @@ from app.sealing.manifest import (
     parse_manifest,
 )
 from app.sealing.pipeline import Sealed
+from app.sealing.segments import item_length
 from app.sealing.sources import Source, SourceChanged, SourceStat
 from app.sealing.x25519 import Identity
 from app.statements.kinds import MAX_ITEMS, Capsule, Deposit, DepositSlots
@@ -43,9 +45,6 @@ __all__ = ["Accepted", "Depositor", "Evidence", "Progress"]
 DEFAULT_TYPE = "application/octet-stream"
 _MISSING = frozenset({"manifest_missing", "box_missing"})
 _SIGN_AGAIN = frozenset({"expired", "seen_too_old"})
-
-Progress = Callable[[int, int], None]
-"""(plaintext bytes sealed, plaintext bytes in all)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +77,7 @@ class Depositor:
         words: str | None = None,
         panels: Sequence[bytes] = (),
         approve: Callable[[Sequence[CertifiedPanel]], None] = lambda _panels: None,
-        progress: Progress = lambda _done, _all: None,
+        progress: Progress = silent,
         planned: Callable[[bytes], None] = lambda _deposit_id: None,
     ) -> Accepted:
         """Deposit files in a case. `approve` is shown the panels before a file is opened, and may raise; `planned` is
@@ -87,6 +86,7 @@ class Depositor:
         Raises Refused, Mismatch, BadInput, SourceChanged, Unreachable; after the last one, `resume`.
         """
         self.uploads.tidy()
+        progress(Activity(doing=SYNCING))
         state = await self._client.sync()
         followed = self._followed(state, case_id, panels)
         approve(followed)
@@ -112,7 +112,7 @@ class Depositor:
         deposit_id: bytes,
         *,
         approve: Callable[[Sequence[CertifiedPanel]], None] = lambda _panels: None,
-        progress: Progress = lambda _done, _all: None,
+        progress: Progress = silent,
         restarted: Callable[[SourceChanged], None] = lambda _error: None,
     ) -> Accepted:
         """Go on with an interrupted deposit. When a source changed meanwhile it starts over, under a new deposit id,
@@ -124,6 +124,7 @@ class Depositor:
         plan = self.uploads.plan(deposit_id)
         if plan is None:
             raise _no_upload(deposit_id)
+        progress(Activity(doing=SYNCING))
         state = await self._client.sync()
         followed = self._followed(state, plan.case_id, plan.panels)
         approve(followed)
@@ -231,6 +232,7 @@ class Depositor:
             text = format_manifest(manifest)
             keep(self._client.vault, plan.deposit_id, format_inventory(inventory), text)
             final = await self._finalise(plan, panels, inventory, text)
+        progress(Activity(doing=PUBLISHING))
         receipt = await self._post(plan, panels, final)
         state = await self._client.confirm(receipt)
         kept_inventory = self.uploads.inventory(plan.deposit_id)
@@ -255,7 +257,7 @@ class Depositor:
         there = await api.upload(deposit_id)
         recipient = Identity(plan.secret).recipient
         uploader = Uploader(api, deposit_id, recipient, self.uploads.journal(deposit_id), there.segments)
-        total = sum(each.size for each in plan.items)
+        meter = Meter(progress, sum(item_length(each.size) for each in plan.items))
         sealed = await uploader.run(
             [
                 ToSeal(
@@ -266,12 +268,14 @@ class Depositor:
                 )
                 for index, each in enumerate(plan.items, 1)
             ],
-            lambda done: progress(done, total),
+            meter,
         )
+        progress(Activity(doing=FINISHING))
         inventory = self._inventory(plan, sealed)
         text = format_inventory(inventory).encode()
         (first,) = await uploader.run(
-            [ToSeal(item=0, source=text, expected=None, keys=ItemKeys.unpack(plan.inventory_keys))], lambda _done: None
+            [ToSeal(item=0, source=text, expected=None, keys=ItemKeys.unpack(plan.inventory_keys))],
+            Meter(silent, item_length(len(text))),
         )
         items = [_item(first, None), *(_item(each, inventory, i) for i, each in enumerate(sealed, 1))]
         return Manifest(items=tuple(items)), inventory

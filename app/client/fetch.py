@@ -1,23 +1,25 @@
-"""Fetching released evidence: every item's ciphertext as one age file, each segment compared before it is kept.
+"""Fetching released evidence: every item's ciphertext as one age file, each segment compared before it counts.
 
 The folder gets `manifest.json`, `box`, `item-000.age` (the inventory), `item-001.age`, …: names of our own, none from
-the depositor. An item grows under `.part` and gets its name when it is whole and flushed; a fetch that was cut off
-goes on where the last good segment ends. Bytes that stand under a name and are others are never overwritten. When a
-segment is not the one that the manifest names, everything that this call wrote is removed.
+the depositor. An item grows under `.part` and gets its name when it is whole and flushed; a fetch that was cut off goes
+on with the segments that are missing (`downloading`). Bytes that stand under a name and are others are never
+overwritten. An item of which a segment cannot be had stays under `.part`, with zeros in the segment's place; all others
+are fetched, and `Incomplete` says what is missing.
 """
 
 import asyncio
-import contextlib
-import hashlib
 import hmac
 import os
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from app.client.activity import COMPARING, DOWNLOADING, SYNCING, Activity, Progress, silent
 from app.client.docket import checked_manifest
-from app.client.files import make_folder, read_file, sync_folder
+from app.client.downloading import Damage, Wanted, check_room, download, missing_in
+from app.client.files import make_folder, read_file, sync_folder, unwritable
 from app.client.release import own_request, verified_release
 from app.client.session import Client
 from app.errors import BadInput, Mismatch, Refused
@@ -27,24 +29,49 @@ from app.sealing.segments import segment_sizes
 
 MANIFEST_NAME = "manifest.json"
 BOX_NAME = "box"
-Progress = Callable[[int, int], None]
-"""Bytes done, bytes in all."""
+_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """What was fetched: the request that it belongs to, the folder, and the files of the items (0: the inventory)."""
+    """What was fetched: the request that it belongs to, the folder, and the files of the items (0: the inventory).
+
+    The file of an item that `damage` names is its `.part`.
+    """
 
     request: bytes
     deposit_id: bytes
     folder: Path
     files: tuple[Path, ...]
     total_bytes: int
+    damage: tuple[Damage, ...] = ()
+
+
+class Incomplete(Mismatch):
+    """Some segments cannot be had. `fetched` says which, and where everything else lies."""
+
+    def __init__(self, fetched: Fetched) -> None:
+        damage = fetched.damage
+        text = "; ".join(each.text for each in damage[:_SHOWN])
+        if len(damage) > _SHOWN:
+            text += f"; and {len(damage) - _SHOWN} more"
+        super().__init__(
+            f"{text}; everything else is in {fetched.folder}",
+            "Keep the folder and do the same again later: only what is missing is fetched. If it stays, tell the "
+            "registrar, whose audit names the same segments: another copy of the store may be whole.",
+            code="segment_mismatch" if any(each.fault.code == "segment_mismatch" for each in damage) else "incomplete",
+        )
+        self.fetched = fetched
 
 
 def item_name(item: int) -> str:
     """The name of an item's age file."""
     return f"item-{item:03d}.age"
+
+
+def part_name(item: int) -> str:
+    """The name of an item's file while it is not whole."""
+    return f"{item_name(item)}.part"
 
 
 async def fetch(
@@ -53,13 +80,15 @@ async def fetch(
     folder: Path,
     *,
     request: bytes | None = None,
-    progress: Progress | None = None,
+    progress: Progress = silent,
 ) -> Fetched:
     """Fetch a released deposit into a folder, for one's newest open request or the one named.
 
-    Raises Refused (not_released, not_a_recipient, wrong_request), Mismatch (altered_manifest, box_mismatch,
-    segment_mismatch naming item and segment), BadInput (output_exists), Unreachable (what is whole stays).
+    Raises Incomplete (segment_mismatch, incomplete) when all the rest is there; Refused (not_released, not_a_recipient,
+    wrong_request), Mismatch (altered_manifest, box_mismatch), BadInput (output_exists, unwritable), Full, Unreachable
+    (what is whole stays).
     """
+    progress(Activity(doing=SYNCING))
     state = await client.sync()
     named = request if request is not None else own_request(state, deposit_id)
     asked, deposit, release = verified_release(state.view, named)
@@ -80,25 +109,33 @@ async def fetch(
     check_box(release.public, box)
     served = await client.api.deposit(deposit_id)
     manifest = checked_manifest(deposit, served.manifest)
-    written = _Written(folder)
     try:
-        written.put(MANIFEST_NAME, served.manifest.encode())
-        written.put(BOX_NAME, box)
-        done = 0
-        for index, item in enumerate(manifest.items):
-            done = await _fetch_item(client, deposit_id, (index, item), written, _Meter(progress, manifest, done))
-    except Mismatch:
-        written.remove()
-        raise
+        make_folder(folder)
+        put_once(folder, MANIFEST_NAME, served.manifest.encode())
+        put_once(folder, BOX_NAME, box)
+        wanted = await asyncio.to_thread(_compare, folder, manifest, progress)
+        check_room(folder, wanted)
+        growing = _Growing(folder, manifest, wanted)
+        await asyncio.to_thread(growing.finish_whole)
+        damage = await download(
+            client.api, deposit_id, wanted, _Counted(DOWNLOADING, manifest, wanted, progress), growing.came
+        )
     except OSError as error:
         raise unwritable(folder, error) from error
-    return Fetched(
+    broken = {each.item for each in damage}
+    fetched = Fetched(
         request=named,
         deposit_id=deposit_id,
         folder=folder,
-        files=tuple(folder / item_name(index) for index in range(len(manifest.items))),
+        files=tuple(
+            folder / (part_name(index) if index in broken else item_name(index)) for index in range(len(manifest.items))
+        ),
         total_bytes=manifest.total_bytes,
+        damage=damage,
     )
+    if damage:
+        raise Incomplete(fetched)
+    return fetched
 
 
 def read_fetched(folder: Path) -> tuple[str, bytes]:
@@ -122,138 +159,108 @@ def segments_of(path: Path, item: ManifestItem) -> Iterator[bytes]:
         raise BadInput(f"{path} cannot be read: {error.strerror}", "Check the disk.", code="unreadable") from error
 
 
-class _Meter:
-    def __init__(self, progress: Progress | None, manifest: Manifest, done: int) -> None:
-        self._progress, self._total, self.done = progress, manifest.total_bytes, done
+class _Counted:
+    """Bytes of the ciphertext that are there, told as they come; the count begins with what is not wanted."""
 
-    def add(self, size: int) -> None:
-        self.done += size
-        if self._progress is not None:
-            self._progress(self.done, self._total)
+    def __init__(self, doing: str, manifest: Manifest, wanted: Sequence[Wanted], progress: Progress) -> None:
+        self._doing, self._total, self._progress = doing, manifest.total_bytes, progress
+        self._done = self._total - sum(each.size for each in wanted)
+        self._lock = threading.Lock()
+        self(0)
 
-
-class _Written:
-    """The folder, and which of its files this call made."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._made: list[Path] = []
-        self._new_folder = not folder.exists()
-        try:
-            make_folder(folder)
-        except OSError as error:
-            raise unwritable(folder, error) from error
-
-    def put(self, name: str, data: bytes) -> None:
-        """A small file, once."""
-        path = self.folder / name
-        if path.exists():
-            if not hmac.compare_digest(read_file(path, f"the file {name}"), data):
-                raise exists(path)
-            return
-        part = self.part(name)
-        with _opened(part, "wb") as file:
-            file.write(data)
-            self.commit(file, name)
-
-    def part(self, name: str) -> Path:
-        path = self.folder / f"{name}.part"
-        self._made.append(path)
-        return path
-
-    def commit(self, file: BinaryIO, name: str) -> None:
-        """Flush a part to disk and give it its name, which must be free."""
-        file.flush()
-        os.fsync(file.fileno())
-        path, part = self.folder / name, self.folder / f"{name}.part"
-        try:
-            os.link(part, path)  # unlike a rename it fails when the name is taken
-            part.unlink()
-        except FileExistsError:
-            raise exists(path) from None
-        except OSError:  # a file system without hard links
-            if path.exists():
-                raise exists(path) from None
-            part.rename(path)
-        self._made.append(path)
-        sync_folder(self.folder)
-
-    def remove(self) -> None:
-        for path in self._made:
-            path.unlink(missing_ok=True)
-        if self._new_folder:
-            with contextlib.suppress(OSError):
-                self.folder.rmdir()
+    def __call__(self, count: int) -> None:
+        with self._lock:
+            self._done += count
+            done = self._done
+        self._progress(Activity(doing=self._doing, done=done, total=self._total))
 
 
-async def _fetch_item(
-    client: Client, deposit_id: bytes, named: tuple[int, ManifestItem], written: _Written, meter: _Meter
-) -> int:
-    index, item = named
-    name = item_name(index)
-    final = written.folder / name
-    if final.exists():
-        if final.stat().st_size != item.length:
+class _Growing:
+    """The items that are not whole: each gets its name with its last segment. Used from several threads."""
+
+    def __init__(self, folder: Path, manifest: Manifest, wanted: Sequence[Wanted]) -> None:
+        self._folder = folder
+        self._left = [0] * len(manifest.items)
+        self._lengths = [item.length for item in manifest.items]
+        for each in wanted:
+            self._left[each.item] += 1
+        self._lock = threading.Lock()
+
+    def finish_whole(self) -> None:
+        """Name the parts of which nothing is missing: a kill came before their naming."""
+        for item, left in enumerate(self._left):
+            if left == 0 and not (self._folder / item_name(item)).exists():
+                self._commit(item)
+
+    def came(self, wanted: Wanted) -> None:
+        """A segment stands verified in its part."""
+        with self._lock:
+            self._left[wanted.item] -= 1
+            left = self._left[wanted.item]
+        if left == 0:
+            self._commit(wanted.item)
+
+    def _commit(self, item: int) -> None:
+        part = self._folder / part_name(item)
+        with part.open("r+b") as file:
+            file.truncate(self._lengths[item])
+            _name(file, part, self._folder / item_name(item))
+
+
+def _compare(folder: Path, manifest: Manifest, progress: Progress) -> list[Wanted]:
+    """What is missing, from what stands in the folder. Raises BadInput (output_exists), Mismatch (segment_mismatch)."""
+    wanted: list[Wanted] = []
+    done = 0
+
+    def tell(size: int) -> None:
+        nonlocal done
+        done += size
+        progress(Activity(doing=COMPARING, done=done, total=manifest.total_bytes))
+
+    for index, item in enumerate(manifest.items):
+        final, part = folder / item_name(index), folder / part_name(index)
+        if not final.exists():
+            wanted += missing_in(part, index, item, tell)
+            continue
+        if final.is_symlink() or final.stat().st_size != item.length:
             raise exists(final)
-        good, _ = await asyncio.to_thread(_good, final, item)
-        if good != len(item.segments):
+        for each in missing_in(final, index, item, tell):
             raise Mismatch(
-                f"segment {good} of item {index} is not the one that the deposit committed to, in {final}",
+                f"segment {each.segment} of item {index} (bytes {each.start} to {each.start + each.size - 1}) is not "
+                f"the one that the deposit committed to, in {final}",
                 "The file was changed since it was fetched. Move it away and fetch again.",
                 code="segment_mismatch",
             )
-        meter.add(item.length)
-        return meter.done
-    part = written.part(name)
-    count, length = await asyncio.to_thread(_good, part, item) if part.exists() else (0, 0)
-    with _opened(part, "r+b" if part.exists() else "wb") as file:
-        # What lies behind the last good segment was cut off by a crash, or is not ours.
-        file.truncate(length)
-        file.seek(length)
-        meter.add(length)
-        for segment in range(count, len(item.segments)):
-            data = await client.api.segment(deposit_id, index, segment)
-            if not hmac.compare_digest(await asyncio.to_thread(_sha256, data), item.segments[segment]):
-                raise Mismatch(
-                    f"segment {segment} of item {index} is not the one that the deposit committed to",
-                    "Nothing was kept. Tell the registrar; another copy of the store may be whole.",
-                    code="segment_mismatch",
-                )
-            await asyncio.to_thread(file.write, data)
-            meter.add(len(data))
-            del data  # one segment in memory at a time
-        written.commit(file, name)
-    return meter.done
+    return wanted
 
 
-def _good(path: Path, item: ManifestItem) -> tuple[int, int]:
-    """How many segments at the head of a file are those of the item, and their length in bytes."""
-    count = length = 0
-    with path.open("rb") as file:
-        for size, expected in zip(segment_sizes(item.length), item.segments, strict=True):
-            data = file.read(size)
-            if len(data) != size or not hmac.compare_digest(hashlib.sha256(data).digest(), expected):
-                break
-            count, length = count + 1, length + size
-    return count, length
+def put_once(folder: Path, name: str, data: bytes) -> None:
+    """A small file, once. Raises BadInput (output_exists) where other bytes stand, OSError."""
+    path, part = folder / name, folder / f"{name}.part"
+    if path.exists():
+        if not hmac.compare_digest(read_file(path, f"the file {name}"), data):
+            raise exists(path)
+        return
+    descriptor = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0), 0o600)
+    with os.fdopen(descriptor, "r+b") as file:
+        file.write(data)
+        _name(file, part, path)
 
 
-def _opened(path: Path, mode: str) -> BinaryIO:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    if mode == "wb":
-        os.ftruncate(descriptor, 0)
-    return os.fdopen(descriptor, "r+b")
-
-
-def _sha256(data: bytes) -> bytes:
-    return hashlib.sha256(data).digest()
-
-
-def unwritable(path: Path, error: OSError) -> BadInput:
-    """The error for a place that cannot be written: no right, no room."""
-    return BadInput(
-        f"{path} cannot be written: {error.strerror or error}", "Make room, or name another folder.", code="unwritable"
-    )
+def _name(file: BinaryIO, part: Path, path: Path) -> None:
+    """Flush a part to disk and give it its name, which must be free."""
+    file.flush()
+    os.fsync(file.fileno())
+    try:
+        os.link(part, path)  # unlike a rename it fails when the name is taken
+        part.unlink()
+    except FileExistsError:
+        raise exists(path) from None
+    except OSError:  # a file system without hard links
+        if path.exists():
+            raise exists(path) from None
+        part.rename(path)
+    sync_folder(path.parent)
 
 
 def exists(path: Path) -> BadInput:

@@ -1,12 +1,28 @@
 """Files that survive a crash: written aside, synced, then renamed; readable by their owner alone."""
 
+import errno
 import os
 import secrets
 from pathlib import Path
 
-from app.errors import BadInput
+from app.errors import AppError, BadInput, Full
 
 MAX_FILE_BYTES = 160 * 1024 * 1024
+
+
+def unwritable(path: Path, error: OSError) -> AppError:
+    """The error for a place that cannot be written: Full without room, BadInput (unwritable) otherwise."""
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Full(
+            f"there is no room for {path}: {error.strerror}",
+            "Make room and do the same again: what was done before stays done.",
+            code="disk_full",
+        )
+    return BadInput(
+        f"{path} cannot be written: {error.strerror or error}",
+        "Check its permissions, or name another place.",
+        code="unwritable",
+    )
 
 
 def make_folder(path: Path) -> None:
@@ -15,7 +31,17 @@ def make_folder(path: Path) -> None:
 
 
 def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
-    """Replace a file at once and durably: after a crash it has either the old or the new content."""
+    """Replace a file at once and durably: after a crash, or without room, it has the old or the new content.
+
+    Raises what `unwritable` gives.
+    """
+    try:
+        _write_file(path, data, mode)
+    except OSError as error:
+        raise unwritable(path, error) from error
+
+
+def _write_file(path: Path, data: bytes, mode: int) -> None:
     make_folder(path.parent)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)

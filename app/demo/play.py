@@ -11,7 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from app.cli.output import human_size, progress
+from app.cli.output import human_size
+from app.cli.progress import Teller
+from app.client.activity import UPLOADING, Activity
 from app.client.deposit import Accepted, Depositor, Evidence
 from app.client.fetch import fetch, item_name
 from app.client.judge import Judge
@@ -218,11 +220,12 @@ class Play:
 
         total = sum(path.stat().st_size for path in files)
         kill_half_way = replicas.killer(client, total)
-        with progress("sealing and uploading", total) as bar:
+        with Teller(as_json=False) as teller:
 
-            def watched(done: int, _all: int) -> None:
-                bar(done)
-                kill_half_way(done)
+            def watched(activity: Activity) -> None:
+                teller(activity)
+                if activity.doing == UPLOADING:
+                    kill_half_way(activity.done)
 
             return await Depositor(client).deposit(
                 case_id,

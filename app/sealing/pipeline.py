@@ -115,6 +115,9 @@ class ItemSealer:
 
     def segments(self) -> Iterator[Segment]:
         """Yield the segments in order. At most one more than the caller holds is in memory."""
+        if self.size <= BLOCK_BYTES:
+            yield from self._small()
+            return
         plain = hashlib.sha256()
         hashes: list[bytes] = []
         tail = _Tail(self._cipher)
@@ -124,9 +127,8 @@ class ItemSealer:
                 hashes.append(done.sha256)
                 if done.index < len(self._recorded) and self._recorded[done.index] != done.sha256:
                     raise source_changed(self._source.name, f"segment {done.index} is not what was recorded")
-                if done.index == self.count - 1:
-                    # Before the last segment leaves: a source that moved meanwhile is no evidence of anything.
-                    self._source.check_end()
+                # Before any segment leaves: a source that moved meanwhile is no evidence of anything.
+                self._source.check()
                 if done.index in self._skip:
                     done.release()
                 else:
@@ -134,6 +136,34 @@ class ItemSealer:
         finally:
             tail.stop()
         self._result = Sealed(size=self.size, sha256=plain.digest(), length=self.length, segments=tuple(hashes))
+
+    def _small(self) -> Iterator[Segment]:
+        """One block: there is nothing to share between threads."""
+        plain, buffer = bytearray(self.size), bytearray(self.length)
+        view = memoryview(plain)
+        self._source.fill(view)
+        count = max(1, -(-self.size // CHUNK_BYTES))
+        buffer[:PRELUDE_BYTES] = self._prelude
+        part = _Part(
+            plain=view,
+            sealed=memoryview(buffer),
+            at=PRELUDE_BYTES,
+            first=0,
+            count=count,
+            beyond=count,
+            block=plain,
+        )
+        part.encrypt(self._cipher, 0, count)
+        sha256 = hashlib.sha256(buffer).digest()
+        if self._progress is not None:
+            self._progress(self.size)
+        if self._recorded and self._recorded[0] != sha256:
+            raise source_changed(self._source.name, "segment 0 is not what was recorded")
+        self._source.check()
+        digest = hashlib.sha256(plain).digest()
+        if 0 not in self._skip:
+            yield Segment(0, memoryview(buffer), sha256, queue.SimpleQueue())
+        self._result = Sealed(size=self.size, sha256=digest, length=self.length, segments=(sha256,))
 
     def _run(self, plain: "hashlib._Hash", tail: "_Tail") -> Iterator[Segment]:
         read = 0

@@ -33,6 +33,7 @@ class Source:
     """
 
     def __init__(self, what: Path | bytes, *, expected: SourceStat | None = None) -> None:
+        self._path = None if isinstance(what, bytes) else what
         if isinstance(what, bytes):
             self.name = "the text"
             self._file: io.BytesIO | io.FileIO = io.BytesIO(what)
@@ -70,10 +71,22 @@ class Source:
                 raise self._changed("it became shorter")
             view = view[count:]
 
-    def check_end(self) -> None:
-        """Raise SourceChanged unless the file still looks as it did at the start."""
-        if isinstance(self._file, io.FileIO) and self._look() != self.stat:
+    def check(self) -> None:
+        """Raise SourceChanged unless the file still looks as it did at the start, and is still the one of that name.
+
+        Whoever saves a file anew mostly writes another one and renames it: the open one would never show that.
+        """
+        if self._path is None:
+            return
+        if self._look() != self.stat:
             raise self._changed("its size or its time of change is another")
+        here = os.fstat(self._file.fileno())
+        try:
+            there = os.stat(self._path)
+        except OSError:
+            raise self._changed("it was moved or removed") from None
+        if (there.st_dev, there.st_ino) != (here.st_dev, here.st_ino):
+            raise self._changed("another file has its name now")
 
     def _look(self) -> SourceStat:
         seen = os.fstat(self._file.fileno())

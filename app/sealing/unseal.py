@@ -67,6 +67,7 @@ class Unsealer:
         self._progress = progress
         self._cipher: ChaCha20Poly1305 | None = None
         self._next = 0
+        self._skipped = 0
         self._chunk = 0
         self._chunks = max(1, -(-self.size // CHUNK_BYTES))
         self._plain = hashlib.sha256()
@@ -90,11 +91,32 @@ class Unsealer:
         self._decrypt(self._cipher, view)
         self._next += 1
 
+    def skip(self) -> int:
+        """Go past the next segment, which cannot be had; return how many bytes of plaintext are missing for it.
+
+        `finish` will not succeed; what is written of the other segments is authentic all the same, each at its place.
+        Raises Mismatch (header_missing) for the first segment, without which nothing opens.
+        """
+        index = self._next
+        if index == 0:
+            raise Mismatch(
+                "the first segment holds the header, and without it nothing of the item opens",
+                "Fetch it again; keep this copy.",
+                code="header_missing",
+            )
+        sealed = self._sizes[index]
+        chunks = -(-sealed // SEALED_CHUNK_BYTES)
+        self._next += 1
+        self._chunk += chunks
+        self._skipped += 1
+        return sealed - chunks * TAG_BYTES
+
     def finish(self) -> Unsealed:
         """Return what was opened. Raises Mismatch (missing_segments) when segments are missing."""
-        if self._next != len(self._sizes):
+        came = self._next - self._skipped
+        if came != len(self._sizes):
             raise Mismatch(
-                f"only {self._next} of {len(self._sizes)} segments came", "Fetch the rest.", code="missing_segments"
+                f"only {came} of {len(self._sizes)} segments came", "Fetch the rest.", code="missing_segments"
             )
         return Unsealed(size=self._done, sha256=self._plain.digest())
 
@@ -130,6 +152,15 @@ class Unsealer:
         return Mismatch(f"segment {index} {how}", "Fetch it again; keep this copy.", code="segment_mismatch")
 
 
+_UNFINISHED = ".unsealing-"
+
+
+def clear_unfinished(folder: Path) -> None:
+    """Remove what a killed process left of files that never got their names. Raises OSError."""
+    for path in folder.glob(f"{_UNFINISHED}*.part"):
+        path.unlink(missing_ok=True)
+
+
 class OutputFile:
     """A file that appears under its name with `commit()` or not at all; a context manager. Mode 0600.
 
@@ -141,7 +172,7 @@ class OutputFile:
         if os.path.lexists(path):
             raise self._exists()
         try:
-            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=".unsealing-", suffix=".part")
+            descriptor, name = tempfile.mkstemp(dir=path.parent, prefix=_UNFINISHED, suffix=".part")
         except OSError as error:
             raise BadInput(
                 f"{path.parent} cannot be written: {error.strerror}", "Name another folder.", code="unwritable"
@@ -164,6 +195,10 @@ class OutputFile:
         """Write all of `data`."""
         while data:
             data = data[self._file.write(data) :]
+
+    def leave(self, count: int) -> None:
+        """Leave so many bytes out: they read as zeros."""
+        self._file.truncate(self._file.seek(count, os.SEEK_CUR))
 
     def commit(self) -> None:
         """Flush to disk and give the file its name; afterwards it survives a crash."""

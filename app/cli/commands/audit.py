@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from app.cli.commands.serve import add_place, settings_of
-from app.cli.output import add_json, human_size, phases, printable, show
+from app.cli.output import add_json, human_size, printable, show
+from app.cli.progress import Teller
 from app.config import Settings
 from app.errors import BadInput
 from app.service.audit import Audited
@@ -37,7 +38,7 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="receipts that somebody holds: proof files, or C2SP tlog-proofs; each must be borne out",
     )
-    add_json(parser)
+    add_json(parser, long=True)
     parser.set_defaults(run=run)
 
 
@@ -68,8 +69,8 @@ async def _audit(
 
     kept: list[Finding] = []
     count, told = 0, set[str]()
-    with phases(quiet=args.json) as tell:
-        async with build_audit(settings, receipts, tell) as audit:
+    with Teller(as_json=args.json) as teller:
+        async with build_audit(settings, receipts, teller.counting("parts")) as audit:
             async for each in audit.findings():
                 count += 1
                 if not args.json:

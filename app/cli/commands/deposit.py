@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli import mistakes
-from app.cli.output import add_json, human_size, note, progress, show
+from app.cli.output import add_json, human_size, note, show
 from app.cli.person import add_note, connected, digest_of, id_of, words_of
+from app.cli.progress import Teller
 from app.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     what.add_argument("--discard", metavar="DEPOSIT", type=id_of, help="destroy an interrupted deposit's state")
     what.add_argument("--list", action="store_true", help="list the interrupted deposits")
     mistakes.add_options(parser, what)
-    add_json(parser)
+    add_json(parser, long=True)
     parser.set_defaults(run=lambda args: mistakes.run(args) if mistakes.asked(args) else asyncio.run(run(args)))
 
 
@@ -85,17 +86,16 @@ async def run(args: argparse.Namespace) -> int:
                 depositor.discard(args.discard)
                 show(args, {"discarded": args.discard.hex()}, [f"{args.discard.hex()} is discarded"])
                 return 0
-            if args.resume is not None:
-                accepted = await _resume(args, depositor)
-            else:
-                evidence = gather(
-                    args.files,
-                    own=client.home.path,
-                    leave_out_links=args.leave_out_links,
-                    left_out=lambda path, why: note(f"left out: {path} ({why})"),
-                )
-                total = sum(each.path.stat().st_size for each in evidence if each.path.is_file())
-                with progress("sealing", total, quiet=args.json) as bar:
+            with Teller(as_json=args.json) as teller:
+                if args.resume is not None:
+                    accepted = await _resume(args, depositor, teller)
+                else:
+                    evidence = gather(
+                        args.files,
+                        own=client.home.path,
+                        leave_out_links=args.leave_out_links,
+                        left_out=lambda path, why: note(f"left out: {path} ({why})"),
+                    )
                     accepted = await depositor.deposit(
                         args.case,
                         evidence,
@@ -103,8 +103,8 @@ async def run(args: argparse.Namespace) -> int:
                         origin=origin,
                         words=words,
                         panels=args.panel,
-                        approve=lambda panels: _approve(panels, ask=not args.yes and not args.json),
-                        progress=lambda done, _all: bar(done),
+                        approve=lambda panels: _approve(panels, teller, ask=not args.yes and not args.json),
+                        progress=teller,
                         planned=lambda id: note(
                             f"deposit {id.hex()}; if interrupted: muniment deposit --resume {id.hex()}"
                         ),
@@ -113,20 +113,18 @@ async def run(args: argparse.Namespace) -> int:
     return 0
 
 
-async def _resume(args: argparse.Namespace, depositor: "Depositor") -> "Accepted":
-    plan = depositor.uploads.plan(args.resume)
-    total = sum(each.size for each in plan.items) if plan is not None else 0
-    with progress("sealing", total, quiet=args.json) as bar:
-        return await depositor.resume(
-            args.resume,
-            approve=lambda panels: _approve(panels, ask=not args.yes and not args.json),
-            progress=lambda done, _all: bar(done),
-            restarted=lambda error: note(f"{error.message}: this deposit starts over under a new id"),
-        )
+async def _resume(args: argparse.Namespace, depositor: "Depositor", teller: Teller) -> "Accepted":
+    return await depositor.resume(
+        args.resume,
+        approve=lambda panels: _approve(panels, teller, ask=not args.yes and not args.json),
+        progress=teller,
+        restarted=lambda error: note(f"{error.message}: this deposit starts over under a new id"),
+    )
 
 
-def _approve(panels: "Sequence[CertifiedPanel]", *, ask: bool) -> None:
+def _approve(panels: "Sequence[CertifiedPanel]", teller: Teller, *, ask: bool) -> None:
     """Show who could open this, before a file is read."""
+    teller.clear()
     for panel in panels:
         note(f"sealing to the panel {panel.panel_id.hex()}, epoch {panel.epoch}: any {panel.k} of these {panel.n} open")
         for index, judge in enumerate(panel.judges, 1):

@@ -3,11 +3,13 @@
 import asyncio
 from argparse import ArgumentParser, Namespace
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from app.cli.commands.serve import add_place, settings_of
-from app.cli.output import add_json, counter, show
+from app.cli.output import add_json, show
+from app.cli.progress import Teller
 from app.config import Settings
 from app.errors import BadInput
 from app.service.export import Exported
@@ -31,7 +33,7 @@ def add(commands: Any) -> None:
         help="the checkpoint to export, as the service's /checkpoint gave it; default: the newest that was published",
     )
     parser.add_argument("--whole", action="store_true", help="look at every file again, not at the new ones only")
-    add_json(parser)
+    add_json(parser, long=True)
     parser.set_defaults(run=run)
 
 
@@ -55,7 +57,8 @@ async def _export(settings: Settings, out: Path, signed: str | None, args: Names
     from app.wiring import build_export  # noqa: PLC0415 - other commands start without the stores
 
     async with build_export(settings, out) as (export, newest):
-        with counter("exporting", quiet=args.json) as tell:
+        with Teller(as_json=args.json) as teller:
+            tell = partial(teller.counting("entries"), "exporting")
             return await export.run(newest if signed is None else signed, whole=args.whole, tell=tell)
 
 

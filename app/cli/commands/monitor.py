@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +34,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--interval", metavar="SECONDS", type=float, default=INTERVAL_SECONDS, help="between looks (default: 60)"
     )
-    add_json(parser)
+    add_json(parser, long=True)
     parser.set_defaults(run=run)
 
 
@@ -75,7 +76,7 @@ async def _follow(args: argparse.Namespace, policy: "Policy") -> int:
     import signal  # noqa: PLC0415
     import time  # noqa: PLC0415
 
-    from app.cli.progress import Meter  # noqa: PLC0415
+    from app.cli.progress import Teller  # noqa: PLC0415
     from app.monitor.folder import Folder  # noqa: PLC0415
     from app.monitor.follow import Monitor, Outcome  # noqa: PLC0415
     from app.monitor.source import HttpSource  # noqa: PLC0415
@@ -88,8 +89,9 @@ async def _follow(args: argparse.Namespace, policy: "Policy") -> int:
         monitor = Monitor(source, policy, Folder(args.state), lambda: int(time.time()))
         shown = None
         while True:
-            with Meter("entries", quiet=args.json) as meter:
-                look = await monitor.look(entries=args.entries, tell=meter)
+            with Teller(as_json=args.json) as teller:
+                tell = teller.counting("entries")
+                look = await monitor.look(entries=args.entries, tell=partial(tell, "reading entries"))
             if args.once:
                 show(args, _document(look), _lines(look))
                 return look.outcome.exit_code

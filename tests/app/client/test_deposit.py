@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.client.activity import FINISHING, PUBLISHING, SYNCING, UPLOADING, Activity
 from app.client.deposit import Depositor, Evidence
 from app.client.kept import kept
 from app.client.panel import CertifiedPanel, follow, panels_of
@@ -18,6 +19,7 @@ from app.errors import AppError, BadInput, Refused, Unreachable
 from app.panels.capsule import check_public, label
 from app.sealing.inventory import check_inventory, parse_inventory
 from app.sealing.manifest import parse_manifest
+from app.sealing.segments import item_length
 from app.sealing.sources import SourceChanged
 from app.sealing.unseal import unseal_to_bytes
 from app.sealing.x25519 import Identity
@@ -46,7 +48,7 @@ def evidence(folder: Path, *, big: bool = False) -> list[Evidence]:
 async def test_a_deposit_end_to_end(tmp_path: Path) -> None:
     world, ceremony, case_id = panelled()
     files = evidence(tmp_path)
-    seen: list[tuple[int, int]] = []
+    seen: list[Activity] = []
     shown: list[int] = []
     async with court(world, tmp_path / "people") as place, place.client("lawyer1") as client:
         accepted = await Depositor(client).deposit(
@@ -55,10 +57,12 @@ async def test_a_deposit_end_to_end(tmp_path: Path) -> None:
             description="found in the office",
             words="for the court",
             approve=lambda panels: shown.extend(each.k for each in panels),
-            progress=lambda done, total: seen.append((done, total)),
+            progress=seen.append,
         )
-        total = sum(each.path.stat().st_size for each in files)
-        assert seen[-1] == (total, total)
+        total = sum(item_length(each.path.stat().st_size) for each in files)
+        assert [each.doing for each in seen if each.doing != UPLOADING] == [SYNCING, FINISHING, PUBLISHING]
+        sent = [each for each in seen if each.doing == UPLOADING]
+        assert (sent[-1].done, {each.total for each in sent}) == (total, {total})
         assert shown == [2]
         claims = accepted.receipt.statement.claims
         assert isinstance(claims, Deposit)

@@ -8,9 +8,10 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
+from app.client.activity import silent
 from app.client.api import TRIES, Api
 from app.client.problems import StoreRefused
-from app.client.uploading import Uploader
+from app.client.uploading import Meter, Uploader, _Held
 from app.errors import Unreachable
 from app.sealing.pipeline import Segment
 from app.sealing.x25519 import Identity
@@ -51,7 +52,8 @@ class Store:
             async with Api(url, origin=ORIGIN, signer=signer, clock=lambda: 0, pause=at_once) as api:
                 uploader = Uploader(api, bytes(16), Identity.generate(bytes).recipient, cast("Any", None), [])
                 segment = SimpleNamespace(index=0, data=memoryview(BODY), sha256=hashlib.sha256(BODY).digest())
-                await uploader._upload(1, cast("Segment", segment))
+                held = _Held(1, cast("Segment", segment))
+                await uploader._upload([held], Meter(silent, len(BODY)))
 
 
 async def test_a_segment_goes_to_the_store_as_it_is_without_the_token() -> None:
