@@ -8,12 +8,14 @@ THRESHOLD ?= 3
 DIR ?= demo-registry
 FILE ?=
 DURATION ?= 60
+# The S3 server of demo-cluster: seaweedfs, or minio, which is built from source and needs Go.
+S3 ?= seaweedfs
 # One test process a processor; the tests of a file stay together. WORKERS=0 runs all in one process.
 WORKERS ?= auto
 UPGRADE ?= --upgrade
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test check vectors bench hammer lock clean
+.PHONY: help demo demo-cluster test test-minio check vectors bench hammer lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,11 +30,16 @@ $(READY): ops/requirements.lock pyproject.toml
 demo: $(READY) ## the whole main job on this machine (FILE="a.pdf b.mp4" DIR=folder)
 	$(BIN)/muniment demo $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
 
-demo-cluster: $(READY) ## the same on MongoDB's protocol and S3, two replicas, one killed on the way (FILE= DIR=)
-	$(BIN)/python -m ops.cluster $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
+demo-cluster: $(READY) ## the same on MongoDB's protocol and S3, two replicas, one killed on the way (FILE= DIR= S3=minio)
+	@if [ "$(S3)" = minio ]; then PYTHON=$(BIN)/python ops/minio-from-source; fi
+	$(BIN)/python -m ops.cluster --s3 $(S3) $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
 
 test: $(READY) ## all tests (PYTEST_ARGS for more)
 	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+
+test-minio: $(READY) ## MinIO built from its Go module (needs Go), the tests of S3 and the demonstration on it
+	@PYTHON=$(BIN)/python ops/minio-from-source
+	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m minio tests $(PYTEST_ARGS)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check app ledger storage tests ops

@@ -3,9 +3,13 @@
 import os
 import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import hypothesis
 import pytest
+
+if TYPE_CHECKING:
+    from tests.servers import S3Kind
 
 IN_CI = os.environ.get("CI", "") not in ("", "0", "false")
 
@@ -35,11 +39,19 @@ def mongo_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
         yield port
 
 
+@pytest.fixture(scope="session", params=["seaweedfs", pytest.param("minio", marks=pytest.mark.minio)])
+def s3_kind(request: pytest.FixtureRequest) -> "S3Kind":
+    """Each S3 server in turn: what is said of one must be true of all."""
+    from tests.servers import S3Kind
+
+    return S3Kind(request.param)
+
+
 @pytest.fixture(scope="session")
-def s3_port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
-    """The port of an S3 server, one for the whole run: a bucket a test."""
+def s3_port(tmp_path_factory: pytest.TempPathFactory, s3_kind: "S3Kind") -> Iterator[int]:
+    """The port of an S3 server, one of each kind for the whole run: a bucket a test."""
     from tests.servers import free_ports, running, s3_server
 
     (port,) = free_ports(1)
-    with running(s3_server(tmp_path_factory.mktemp("s3"), port)):
+    with running(s3_server(tmp_path_factory.mktemp("s3"), port, s3_kind)):
         yield port

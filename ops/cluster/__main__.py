@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ops.cluster.servers import NotInstalled, free_ports, mongo_server, running, s3_server
+from ops.cluster.servers import NotInstalled, S3Kind, free_ports, mongo_server, running, s3_server
 
 DATABASE, BUCKET = "muniment", "evidence"
 
@@ -28,6 +28,13 @@ def main() -> int:
     parser.add_argument("--judges", default="5", metavar="N")
     parser.add_argument("--threshold", default="3", metavar="K")
     parser.add_argument("--replicas", default="2", metavar="N", help="how many processes serve the registry (2)")
+    parser.add_argument(
+        "--s3",
+        type=S3Kind,
+        choices=list(S3Kind),
+        default=S3Kind.SEAWEEDFS,
+        help="the S3 server: seaweedfs, or minio where ops/minio-from-source has built it (seaweedfs)",
+    )
     parser.add_argument("--stores-only", action="store_true", help="start the stores of an earlier run, until Ctrl-C")
     args = parser.parse_args()
     folder: Path = args.dir.absolute()
@@ -37,7 +44,7 @@ def main() -> int:
         print(f"{folder} {wrong}: name another folder. Nothing was changed.", file=sys.stderr)
         return 2
     try:
-        with _stores(stores) as (urls, environ):
+        with _stores(stores, args.s3) as (urls, environ):
             if args.stores_only:
                 print("The stores run. In other terminals, with these variables:")
                 print("".join(f"  export {name}={value}\n" for name, value in environ.items()), end="", flush=True)
@@ -56,15 +63,19 @@ def main() -> int:
 
 
 @contextmanager
-def _stores(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
-    """Run both servers until the block ends; yield their URLs, and the variables with the S3 server's keys."""
+def _stores(folder: Path, kind: S3Kind) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
+    """Run both servers until the block ends; yield their URLs, and the variables with the S3 server's keys.
+
+    `kind` is that of new stores; those of an earlier run say themselves of what kind they are.
+    """
     file = folder / "s3.json"
     if not file.exists():
         for each in (folder / "mongo", folder / "s3"):
             each.mkdir(parents=True, mode=0o700)
         mongo, s3 = free_ports(2)
         file.touch(mode=0o600)
-        file.write_text(json.dumps({"user": "demo", "secret": secrets.token_urlsafe(24), "mongo": mongo, "s3": s3}))
+        keys = {"user": "demo", "secret": secrets.token_urlsafe(24)}
+        file.write_text(json.dumps({**keys, "mongo": mongo, "s3": s3, "kind": kind}))
     kept = json.loads(file.read_text())
     urls = {
         "records": f"mongodb://127.0.0.1:{kept['mongo']}/{DATABASE}?directConnection=true",
@@ -73,7 +84,7 @@ def _stores(folder: Path) -> Iterator[tuple[dict[str, str], dict[str, str]]]:
     environ = {"MUNIMENT_S3_ACCESS_KEY": kept["user"], "MUNIMENT_S3_SECRET_KEY": kept["secret"]}
     with (
         running(mongo_server(folder / "mongo", kept["mongo"])),
-        running(s3_server(folder / "s3", kept["s3"], kept["user"], kept["secret"])),
+        running(s3_server(folder / "s3", kept["s3"], kept["user"], kept["secret"], S3Kind(kept["kind"]))),
     ):
         yield urls, environ
 

@@ -1,7 +1,8 @@
-"""Servers of other projects, as processes of their own: an S3 server and one of MongoDB's wire protocol.
+"""Servers of other projects, as processes of their own: S3 servers and one of MongoDB's wire protocol.
 
-Both come from the package index with the `test` extra, so they stand beside the interpreter. SeaweedFS is an S3 server
-that people run; SecantusDB stands in for MongoDB where no `mongod` is at hand, and is for tests and demonstrations.
+SeaweedFS and SecantusDB come from the package index with the `test` extra, so they stand beside the interpreter. MinIO
+is there where `ops/minio-from-source` has built it. SeaweedFS and MinIO are S3 servers that people run; SecantusDB
+stands in for MongoDB where no `mongod` is at hand, and is for tests and demonstrations.
 """
 
 import io
@@ -12,18 +13,28 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from enum import StrEnum
 from pathlib import Path
 
 import urllib3
 from minio import Minio
 from minio.error import MinioException
 
-MONGO, S3 = "secantusd-py", "weed"
+from ops.minio import build
+
+MONGO, WEED = "secantusd-py", "weed"
 START_SECONDS = 60
 
 
+class S3Kind(StrEnum):
+    """Which S3 server."""
+
+    SEAWEEDFS = "seaweedfs"
+    MINIO = "minio"
+
+
 class NotInstalled(Exception):
-    """A program of the `test` extra is not there."""
+    """A program of the `test` extra, or MinIO, is not there."""
 
 
 def program(name: str) -> str:
@@ -97,18 +108,38 @@ def mongo_server(folder: Path, port: int, *options: str) -> Server:
     return Server(command, {}, folder / "server.log", lambda: accepts(port))
 
 
-def s3_server(folder: Path, port: int, user: str, secret: str) -> Server:
-    """SeaweedFS with its S3 gateway on `port`; data in `folder`. Buckets are not made by themselves."""
+def s3_server(folder: Path, port: int, user: str, secret: str, kind: S3Kind = S3Kind.SEAWEEDFS) -> Server:
+    """An S3 server on `port` that keeps its data in `folder`. Buckets are not made by themselves."""
     (folder / "data").mkdir(exist_ok=True)
-    command = [program(S3), "mini", f"-dir={folder / 'data'}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
+    make = _minio if kind is S3Kind.MINIO else _seaweedfs
+    command, environ = make(folder / "data", port, user, secret)
+    return Server(command, environ, folder / "server.log", lambda: stores_objects(port, user, secret))
+
+
+def _seaweedfs(data: Path, port: int, user: str, secret: str) -> tuple[list[str], dict[str, str]]:
+    command = [program(WEED), "mini", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1"]
     names = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
     ports = free_ports(len(names) + 1)  # an unset gRPC port would be its port plus 10,000, free or not
     command += [f"-{name}={each}" for name, each in zip(names, ports, strict=False)]
     command += [f"-s3.port={port}", f"-s3.port.grpc={ports[-1]}", "-s3.port.iceberg=0", "-s3.port.lance=0"]
     command += ["-webdav=false", "-admin.ui=false", "-master.telemetry=false", "-s3.autoCreateBucket=false"]
     # Without keys in the environment it would serve anybody.
-    environ = {"AWS_ACCESS_KEY_ID": user, "AWS_SECRET_ACCESS_KEY": secret}
-    return Server(command, environ, folder / "server.log", lambda: stores_objects(port, user, secret))
+    return command, {"AWS_ACCESS_KEY_ID": user, "AWS_SECRET_ACCESS_KEY": secret}
+
+
+def _minio(data: Path, port: int, user: str, secret: str) -> tuple[list[str], dict[str, str]]:
+    command = [str(minio_program()), "server", str(data), "--address", f"127.0.0.1:{port}", "--quiet"]
+    environ = {"MINIO_ROOT_USER": user, "MINIO_ROOT_PASSWORD": secret, "MINIO_BROWSER": "off", "MINIO_UPDATE": "off"}
+    # Its own copy of itself, and of what it keeps about this user, stay in the folder.
+    return command, {**environ, "HOME": str(data.parent)}
+
+
+def minio_program() -> Path:
+    """Return the path of a MinIO that was built. Raises NotInstalled."""
+    path = build.found()
+    if path is None:
+        raise NotInstalled("MinIO is not built here: ops/minio-from-source does it, and needs Go")
+    return path
 
 
 def stores_objects(port: int, user: str, secret: str) -> bool:

@@ -43,6 +43,8 @@ class Relay:
     """How many bytes CUT_BODY lets through."""
     answered: int = 20
     """How many bytes of the answer TRUNCATE_ANSWER lets through."""
+    removed: bytes = b""
+    """The name of a header, in lower case, that requests lose on the way; the whole head must come in one piece."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there: asyncio.StreamWriter | None = None
@@ -55,6 +57,12 @@ class Relay:
                 method = piece.split(b" ", 1)[0]
                 if method in (b"GET", b"HEAD", b"PUT", b"DELETE", b"POST"):
                     self.seen.append(piece.split(b"\r\n", 1)[0].decode("latin-1"))
+                    if self.removed:
+                        head, blank, body = piece.partition(b"\r\n\r\n")
+                        assert blank
+                        lines = head.split(b"\r\n")
+                        kept = [line for line in lines if not line.lower().startswith(self.removed + b":")]
+                        piece = b"\r\n".join(kept) + blank + body
                     if self.plan and self.plan[0][0].encode() == method:
                         fault = self.plan.pop(0)[1]
                         faults.append(fault)

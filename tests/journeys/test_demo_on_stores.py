@@ -6,24 +6,32 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from ops.cluster import servers
-from tests.servers import demand
+from tests.servers import S3Kind, demand, demand_minio
 
 
 def cluster(*args: object) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("MUNIMENT_")}
+    if "MUNIMENT_MINIO" in os.environ:
+        environ["MUNIMENT_MINIO"] = os.environ["MUNIMENT_MINIO"]
     command = [sys.executable, "-m", "ops.cluster", *map(str, args)]
     return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=300, check=False)
 
 
-def test_the_whole_job_on_s3_and_mongodb_with_a_replica_killed_on_the_way(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["seaweedfs", pytest.param("minio", marks=pytest.mark.minio)])
+def test_the_whole_job_on_s3_and_mongodb_with_a_replica_killed_on_the_way(tmp_path: Path, kind: str) -> None:
     """Deposit over a killed replica, three attacks on copies, opening by three of five, the replica back, the audit."""
     demand(servers.MONGO)
-    demand(servers.S3)
+    if kind == S3Kind.MINIO:
+        demand_minio()
+    else:
+        demand(servers.WEED)
     evidence = tmp_path / "evidence.txt"
     evidence.write_bytes(b"some evidence\n" * 1000)
     folder = tmp_path / "dir"
-    done = cluster("--dir", folder, evidence)
+    done = cluster("--dir", folder, "--s3", kind, evidence)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     summary = json.loads((folder / "demo" / "summary.json").read_text())
     assert Path(summary["files"][0]["opened"]).read_bytes() == evidence.read_bytes()

@@ -61,8 +61,9 @@ class Bucketed:
         headers = {name: value for name, value in place["headers"].items() if name != "content-length"}
         headers |= {name.replace("_", "-"): value for name, value in changed.items()}
         sent = {name: value for name, value in headers.items() if value is not None}
+        base = "" if "://" in place["url"] else f"{self.house.url}/"
         async with self.house.session.put(
-            URL(place["url"], encoded=True), data=body, headers=sent, skip_auto_headers=["Content-Type"]
+            URL(base + place["url"], encoded=True), data=body, headers=sent, skip_auto_headers=["Content-Type"]
         ) as answer:
             return answer.status
 

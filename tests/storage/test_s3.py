@@ -1,4 +1,4 @@
-"""Blobs on S3: the conformance suite on a real server, refused buckets, what an operator with the keys can do."""
+"""Blobs on S3: the conformance suite on real servers, refused buckets, what an operator with the keys can do."""
 
 import asyncio
 import itertools
@@ -12,14 +12,15 @@ from storage.hosts import S3Place
 from storage.ports import BlobStore
 from storage.s3 import S3BlobStore
 from tests.conformance import blobs
-from tests.servers import S3_SECRET, S3_USER
+from tests.servers import S3_SECRET, S3_USER, S3Kind
 
 WHO = Credentials(name=S3_USER, secret=S3_SECRET)
 _buckets = itertools.count()
 
 
 class S3World:
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, kind: S3Kind) -> None:
+        self.kind = kind
         self.place = S3Place(host="127.0.0.1", port=port, tls=False, bucket=f"test-{next(_buckets)}")
 
     async def open(self) -> BlobStore:
@@ -36,8 +37,8 @@ class S3World:
 
 
 @pytest.fixture
-def world(s3_port: int) -> S3World:
-    return S3World(s3_port)
+def world(s3_port: int, s3_kind: S3Kind) -> S3World:
+    return S3World(s3_port, s3_kind)
 
 
 @pytest.mark.parametrize("check", blobs.CHECKS, ids=lambda check: check.__name__)
