@@ -34,7 +34,7 @@ async def test_stores_on_the_network(
 ) -> None:
     monkeypatch.setenv("MUNIMENT_S3_ACCESS_KEY", S3_USER)
     monkeypatch.setenv("MUNIMENT_S3_SECRET_KEY", S3_SECRET)
-    asked = settings(tmp_path, mongo_port, s3_port, scheme, "wired-" + scheme.replace("+", "-"))
+    asked = settings(tmp_path, mongo_port, s3_port, scheme, f"wired-{s3_port}-" + scheme.replace("+", "-"))
     with pytest.raises(BadName, match="no records"):
         async with open_stores(asked, must_exist=True):
             pass
