@@ -32,6 +32,7 @@ COMMANDS = (
     "decide",
     "fetch",
     "open",
+    "publish",
     "verify",
     "audit",
     "export",

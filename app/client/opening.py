@@ -17,6 +17,7 @@ from app.client.downloading import Damage
 from app.client.fetch import Incomplete, exists, fetch, read_fetched
 from app.client.files import read_file, sync_folder, unwritable
 from app.client.lock import only_one
+from app.client.publication import remember
 from app.client.release import AskedVault, verified_release
 from app.client.session import Client, Receipt
 from app.client.unsealing import OpenedItem, open_items
@@ -94,8 +95,9 @@ async def open_request(
             fetched = error.fetched
         text, box = read_fetched(sealed)
         manifest = checked_manifest(deposit, text)
+        chosen = chosen_contributions(asked)
         try:
-            secret = open_capsule(release, chosen_contributions(asked), sk=kept.sk, box=box)
+            secret = open_capsule(release, chosen, sk=kept.sk, box=box)
         except PanelError as error:
             if error.code != "malformed_deposit":
                 raise
@@ -128,6 +130,8 @@ async def open_request(
                 key_destroyed=False,
                 damage=fetched.damage,
             )
+        # Before the secret can be destroyed: the court may permit a public opening later.
+        remember(client.vault, release, request, chosen, sk=kept.sk, box=box, rng=client.rng)
         if found.damage:
             return replace(found, posting_fault=Incomplete(fetched)) if publish else found
         if asked.state.ended:

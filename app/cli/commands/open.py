@@ -121,4 +121,7 @@ def _lines(found: "Opened") -> list[str]:
     lines.append(
         "  the key of the request was destroyed" if found.key_destroyed else "  the key of the request is kept"
     )
+    lines.append(
+        f"  to show this to others, once the presiding judge permits it: muniment publish {found.request.hex()}"
+    )
     return lines

@@ -4,7 +4,9 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from app.cli import publication
 from app.cli.output import add_json, human_size, show
+from app.errors import BadInput
 
 if TYPE_CHECKING:
     from app.verify.verdict import Verdict
@@ -18,13 +20,18 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Check a proof file, and the files that you have, against your own trust file. Files are matched "
         "by SHA-256, whatever they are called. Exit 0 verified, 1 does not match, 3 not on this ledger or cannot tell.",
     )
-    parser.add_argument("proof", metavar="PROOF", type=Path, help="the proof file (muniment-proof/v1)")
+    parser.add_argument(
+        "proof", metavar="PROOF", type=Path, help="the proof file (muniment-proof/v1), or a publication file"
+    )
     parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="a file that should be in the deposit")
     parser.add_argument("--trust", type=Path, required=True, help="your trust file, from the court's gazette")
     parser.add_argument(
         "--lenient",
         action="store_true",
         help="ignore what C2SP says may be ignored: signature lines of unknown keys, extra data of a tlog-proof",
+    )
+    parser.add_argument(
+        "--sealed", metavar="DIR", type=Path, help="with a publication file: the folder that the recipient fetched"
     )
     add_json(parser)
     parser.set_defaults(run=run)
@@ -37,6 +44,10 @@ def run(args: argparse.Namespace) -> int:
     from app.verify.proof import check_proof, hash_file, read_whole  # noqa: PLC0415
 
     trust = parse_trust(read_whole(args.trust, MAX_TRUST_BYTES))
+    if publication.is_one(args.proof):
+        return publication.run(args, trust)
+    if args.sealed is not None:
+        raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
     data = read_whole(args.proof, MAX_PROOF_BYTES)
     verdict = check_proof(data, trust, [hash_file(each) for each in args.files], lenient=args.lenient)
     show(args, verdict.to_json(), _lines(args, verdict))
