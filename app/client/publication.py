@@ -25,7 +25,7 @@ from app.panels.request import Release
 from app.rules.aggregates import Request
 from app.rules.deposits import deposit_of
 from app.rules.publications import publication_of
-from app.rules.releases import request_of
+from app.rules.terms import request_of
 from app.rules.view import WholeView
 from app.sealing.header import Rng
 from app.statements.kinds import (
