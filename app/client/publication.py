@@ -162,12 +162,30 @@ async def export(client: Client, request: bytes, trust: Trust) -> bytes:
     return _file(state, asked, published.statement, sealed, trust)
 
 
+class _Part:
+    """A segment in memory: `begin` is called again when a try begins anew."""
+
+    def __init__(self) -> None:
+        self.data = bytearray()
+
+    def begin(self) -> None:
+        self.data.clear()
+
+    async def take(self, piece: bytearray) -> None:
+        self.data += piece
+
+
 async def _inventory(client: Client, asked: Request, manifest: str) -> bytes | None:
     assert client.state is not None  # noqa: S101 - synced by the caller
     item = checked_manifest(deposit_of(client.state.view, asked.deposit_id), manifest).items[0]
     if asked.recipient != client.state.me.id or item.length > MAX_INVENTORY_BYTES:
         return None
-    return b"".join([await client.api.segment(asked.deposit_id, 0, i) for i in range(len(item.segments))])
+    parts = []
+    for index in range(len(item.segments)):
+        part = _Part()
+        await client.api.segment_into(asked.deposit_id, 0, index, part)
+        parts.append(bytes(part.data))
+    return b"".join(parts)
 
 
 def _file(state: State, asked: Request, published: bytes, sealed: tuple[str, bytes | None], trust: Trust) -> bytes:
