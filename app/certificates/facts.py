@@ -1,0 +1,372 @@
+"""From a proof file and the office's own text to the lines of a certificate. Pure: equal input, equal lines.
+
+Nothing here verifies; `app.verify` does, before this is printed and again when it is read. What the proof does not say
+is taken from the office's text and stands where the reader sees that the office says it.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Literal
+
+from app.certificates.claims import Certificate, Lang
+from app.certificates.text import paragraphs, printable
+from app.certificates.words import languages, one, say
+from app.errors import BadInput
+from app.rules.aggregates import KeyHolder, Person
+from app.rules.replay import Entry, Replay
+from app.sealing.manifest import parse_manifest
+from app.statements.disclosure import open_disclosure
+from app.statements.kinds import Deposit, ReleaseOpening
+from app.statements.prooffile import DEPOSIT_SLOTS, ProofFile
+from app.statements.statement import parse_leaf, parse_statement
+from ledger.checkpoint import Checkpoint
+from ledger.note import Note
+from ledger.proof import Proof
+
+Style = Literal["text", "hex", "quote", "open", "good", "bad"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One value on a page: printable text, and what it is."""
+
+    text: str
+    style: Style = "text"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A label and its values."""
+
+    label: str
+    values: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Section:
+    """A part of the pages: rows, then points of a list."""
+
+    title: str
+    rows: tuple[Row, ...] = ()
+    points: tuple[str, ...] = ()
+    annex: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pages:
+    """All that a certificate prints."""
+
+    lang: Lang
+    titles: tuple[str, ...]
+    number: str
+    issued: int
+    office: str
+    head: tuple[Row, ...]
+    summary_title: str
+    summary: tuple[str, ...]
+    sections: tuple[Section, ...]
+    page_of: str
+    """With the places {page} and {pages}."""
+    qr_words: str
+    address: str
+    """What the QR code holds: the verify address and the digest of the deposit statement."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What a proof file says of itself, unverified: the parts that the pages need."""
+
+    claims: Deposit
+    digest: bytes
+    kid: str
+    origin: str
+    time: int
+    index: int
+    checkpoint: Checkpoint
+    signers: tuple[str, ...]
+    """The names on the checkpoint's signature lines; the first is the log's."""
+    depositor: str
+    items: tuple[tuple[tuple[str, str | int | None], ...], ...]
+    """For each item from 1: the disclosed slots with their values."""
+    slots: tuple[tuple[str, str | int | None], ...]
+    sealed_bytes: int
+
+
+def read_shown(proof: ProofFile) -> Shown:
+    """Read what the pages need out of a proof file. Raises the errors of the parsers, BadInput (not_a_deposit)."""
+    statement = parse_statement(proof.deposit.statement)
+    claims = statement.claims
+    if not isinstance(claims, Deposit):
+        raise BadInput(f"the proof is of a {statement.kind}", "Name a deposit's proof.", code="not_a_deposit")
+    tlog = Proof.parse(proof.deposit.tlog_proof)
+    note = Note.parse(tlog.checkpoint)
+    manifest = parse_manifest(proof.manifest)
+    items: list[list[tuple[str, str | int | None]]] = [[] for _ in manifest.items[1:]]
+    slots: list[tuple[str, str | int | None]] = []
+    for each in proof.disclosures:
+        if each.item is None:
+            slots.append(
+                (each.slot, open_disclosure(each.disclosure, str(getattr(claims.slots, each.slot)), each.slot))
+            )
+        elif each.slot != "parts":
+            where = manifest.items[each.item].slots if each.item < len(manifest.items) else None
+            value = open_disclosure(each.disclosure, str(getattr(where, each.slot, "")), each.slot)
+            items[each.item - 1].append((each.slot, value))
+    return Shown(
+        claims=claims,
+        digest=statement.digest,
+        kid=statement.kid,
+        origin=statement.envelope.aud,
+        time=parse_leaf(proof.deposit.leaf).time,
+        index=tlog.index,
+        checkpoint=Checkpoint.parse_body(note.text),
+        signers=tuple(line.name for line in note.signatures),
+        depositor=_depositor(proof, statement.envelope.aud, statement.kid),
+        items=tuple(tuple(each) for each in items),
+        slots=tuple(slots),
+        sealed_bytes=manifest.total_bytes,
+    )
+
+
+def make_pages(proof: ProofFile, certificate: Certificate) -> Pages:
+    """Return everything that the certificate prints. Raises what `read_shown` raises."""
+    shown, lang = read_shown(proof), certificate.lang
+    panel = certificate.panels[0]
+    count = len(shown.items)
+    files = say("one_file" if count == 1 else "files", lang, count=count)
+    return Pages(
+        lang=lang,
+        titles=say("title", lang),
+        number=printable(certificate.number),
+        issued=certificate.issued,
+        office=printable(certificate.office.name),
+        head=(
+            _row("number", lang, Line(text=printable(certificate.number))),
+            Row(label=one("issued", lang), values=_when(certificate.issued, certificate)),
+        ),
+        summary_title=one("summary_title", lang),
+        summary=say(
+            "summary",
+            lang,
+            depositor=printable(shown.depositor),
+            count=files,
+            when=_reader_forms(shown.time, certificate),
+            k=panel.k,
+            n=panel.n,
+        ),
+        sections=(
+            _deposit(shown, certificate),
+            *_items(shown, certificate),
+            _people(shown, certificate),
+            _time(shown, certificate),
+            _ledger(shown, lang),
+            _verification(certificate),
+            Section(
+                title=one("how", lang),
+                points=say("how_text", lang, verify=printable(certificate.office.verify)),
+            ),
+            Section(
+                title=one("not", lang),
+                points=tuple(one(each, lang) for each in ("not_truth", "not_before", "not_declared", "not_revoked")),
+            ),
+            _office(certificate),
+            *(
+                Section(
+                    title=f"{one('annex', lang)} {number}: {printable(each.title)}",
+                    points=paragraphs(each.text),
+                    annex=True,
+                )
+                for number, each in enumerate(certificate.annexes, 1)
+            ),
+        ),
+        page_of=one("page", lang, page="{page}", pages="{pages}"),
+        qr_words=one("qr", lang),
+        address=f"{certificate.office.verify}#statement={shown.digest.hex()}",
+    )
+
+
+def _depositor(proof: ProofFile, origin: str, kid: str) -> str:
+    """The name under which the shown statements enrolled the signer; the thumbprint where they do not."""
+    genesis = parse_statement(proof.signers[0].statement).digest
+    replay = Replay(origin=origin, genesis=genesis)
+    for each in proof.signers:
+        index = Proof.parse(each.tlog_proof).index
+        replay.add(Entry(index=index, leaf=each.leaf, statement=each.statement))
+    holder = replay.view.find(KeyHolder, kid)
+    person = replay.view.find(Person, holder.member) if holder is not None and holder.member else None
+    return kid if person is None else person.name
+
+
+def _row(key: str, lang: Lang, *values: Line) -> Row:
+    return Row(label=one(key, lang), values=values)
+
+
+def _when(seconds: int, certificate: Certificate) -> tuple[Line, ...]:
+    """ISO 8601 in UTC first, then the form that readers of each language know, with the zone."""
+    exact = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return (Line(text=exact), *(Line(text=each) for each in _reader_forms(seconds, certificate)))
+
+
+def _reader_forms(seconds: int, certificate: Certificate) -> tuple[str, ...]:
+    zone = timezone(timedelta(minutes=certificate.zone))
+    at = datetime.fromtimestamp(seconds, zone)
+    sign, minutes = ("+" if certificate.zone >= 0 else "-"), abs(certificate.zone)
+    name = f"UTC{sign}{minutes // 60:02}:{minutes % 60:02}" if minutes else "UTC"
+    clock = at.strftime("%H:%M:%S")
+    months = (
+        "January February March April May June July August September October November December"  # no locale decides
+    ).split()
+    forms = (
+        f"{at.day} {months[at.month - 1]} {at.year}, {clock} {name}",
+        f"{at.year}年{at.month}月{at.day}日 {clock}（{name}）",
+    )
+    return tuple(forms[column] for column in languages(certificate.lang))
+
+
+def _deposit(shown: Shown, certificate: Certificate) -> Section:
+    lang, claims = certificate.lang, shown.claims
+    disclosed = dict(shown.slots)
+    words = []
+    for slot in DEPOSIT_SLOTS:
+        if slot not in disclosed:
+            words.append(_row(slot, lang, Line(text=one("hidden", lang), style="open")))
+        elif disclosed[slot] is None:
+            words.append(_row(slot, lang, Line(text=one("none_given", lang))))
+        else:
+            quoted = (Line(text=each, style="quote") for each in paragraphs(str(disclosed[slot])))
+            words.append(_row(slot, lang, *quoted))
+    return Section(
+        title=one("deposit", lang),
+        rows=(
+            _row("deposit_id", lang, Line(text=claims.deposit_id.hex(), style="hex")),
+            _row("statement", lang, Line(text=shown.digest.hex(), style="hex")),
+            _row("case", lang, Line(text=claims.case_id.hex(), style="hex")),
+            _row("count", lang, Line(text=str(len(shown.items)))),
+            _row("sealed", lang, Line(text=one("bytes", lang, size=f"{shown.sealed_bytes:,}"))),
+            *words,
+        ),
+    )
+
+
+def _items(shown: Shown, certificate: Certificate) -> tuple[Section, ...]:
+    lang = certificate.lang
+    verdicts = _opening(certificate)
+    sections = []
+    for index, disclosed in enumerate(shown.items, 1):
+        values = dict(disclosed)
+        if verdicts is None:
+            status = Line(text=one("declared", lang), style="open")
+        elif not verdicts:
+            status = Line(text=one("malformed", lang), style="bad")
+        else:
+            verdict = verdicts[index - 1] if index <= len(verdicts) else "undeclared"
+            status = Line(text=one(verdict, lang), style="good" if verdict == "equal" else "bad")
+        rows = []
+        for slot in ("name", "type", "size", "sha256"):
+            value = values.get(slot)
+            if value is None:
+                line = Line(text=one("hidden", lang), style="open")
+            elif slot == "size":
+                line = Line(text=one("bytes", lang, size=f"{value:,}"))
+            elif slot == "sha256":
+                line = Line(text=printable(str(value)), style="hex")
+            else:
+                line = Line(text=printable(str(value)), style="quote" if slot == "name" else "text")
+            rows.append(_row(slot, lang, line))
+        sections.append(
+            Section(title=one("item", lang, index=index), rows=(*rows, _row("status", lang, status))),
+        )
+    return tuple(sections)
+
+
+def _opening(certificate: Certificate) -> tuple[str, ...] | None:
+    """The recipient's verdicts, item by item; empty when he reported a malformed deposit; None: no opening shown."""
+    if certificate.opened is None:
+        return None
+    claims = parse_statement(certificate.opened.opening.statement).claims
+    if not isinstance(claims, ReleaseOpening):
+        raise BadInput("the opening shown is another statement", "Ask the office for a new one.", code="bad_field")
+    return claims.items if claims.outcome == "opened" else ()
+
+
+def _people(shown: Shown, certificate: Certificate) -> Section:
+    lang, identity = certificate.lang, certificate.identity
+    if identity.assurance == "enrolled":
+        assured = say("enrolled", lang)
+    else:
+        named = {"subject": printable(identity.subject or ""), "issuer": printable(identity.issuer or "")}
+        assured = say("certified", lang, **named)
+    panels = [
+        Line(text=each)
+        for panel in certificate.panels
+        for each in say("k_of_n", lang, k=panel.k, n=panel.n, id=f"{panel.panel_id.hex()[:16]}…")
+    ]
+    return Section(
+        title=one("people", lang),
+        rows=(
+            _row("depositor", lang, Line(text=printable(shown.depositor), style="quote")),
+            _row("member", lang, Line(text=shown.kid, style="hex")),
+            _row("assurance", lang, *(Line(text=each) for each in assured)),
+            _row("panel", lang, *panels),
+            _row("required", lang, *(Line(text=each) for each in say("required_is", lang))),
+        ),
+    )
+
+
+def _time(shown: Shown, certificate: Certificate) -> Section:
+    lang = certificate.lang
+    none = Line(text=one("no_anchor", lang), style="open")
+    return Section(
+        title=one("time", lang),
+        rows=(
+            Row(label=one("received", lang), values=_when(shown.time, certificate)),
+            _row("before", lang, none),
+            _row("after", lang, none),
+        ),
+    )
+
+
+def _ledger(shown: Shown, lang: Lang) -> Section:
+    signed = [
+        Line(text=each)
+        for place, name in enumerate(shown.signers)
+        for each in say("signed_by_witness" if place else "signed_by_log", lang, name=printable(name))
+    ]
+    return Section(
+        title=one("ledger", lang),
+        rows=(
+            _row("log", lang, Line(text=printable(shown.origin))),
+            _row("entry", lang, Line(text=one("entry_is", lang, index=shown.index))),
+            _row("checkpoint", lang, *(Line(text=each) for each in _checkpoint(shown, lang))),
+            _row("cosigned", lang, *signed),
+        ),
+    )
+
+
+def _checkpoint(shown: Shown, lang: Lang) -> tuple[str, ...]:
+    return say("checkpoint_is", lang, size=shown.checkpoint.size, root=shown.checkpoint.root.hex())
+
+
+def _verification(certificate: Certificate) -> Section:
+    lang = certificate.lang
+    level = say(f"level_{certificate.level}", lang)
+    return Section(
+        title=one("verification", lang),
+        rows=(
+            _row("result", lang, *(Line(text=each) for each in say("result_is", lang, level=level))),
+            _row("trust", lang, Line(text=certificate.trust.hex(), style="hex")),
+        ),
+    )
+
+
+def _office(certificate: Certificate) -> Section:
+    lang, office = certificate.lang, certificate.office
+    return Section(
+        title=one("office", lang),
+        rows=(
+            _row("office", lang, Line(text=printable(office.name))),
+            _row("responsible", lang, Line(text=printable(office.responsible))),
+            _row("contact", lang, Line(text=printable(office.contact))),
+            _row("seal", lang, *(Line(text=each) for each in say("seal_is", lang))),
+        ),
+    )
