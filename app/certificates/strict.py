@@ -1,0 +1,90 @@
+"""The one part of a closed PDF that no signature covers: the last time-stamp's own bytes. They have one form only.
+
+The last document time-stamp covers the whole file but for its own `/Contents`: a hexadecimal string with room to spare.
+Inside, CMS leaves fields unsigned: which certificates are embedded, digest lists, versions, encodings. Each must be
+what our own writer makes, so that no byte of a certificate can change unseen. RFC 5652 §5, RFC 3161 §2.4.2.
+"""
+
+import re
+
+from asn1crypto import cms, core, x509
+
+from app.errors import Mismatch
+
+_HEX = re.compile(rb"<([0-9A-F]*)>\Z")
+
+
+def check_form(pdf: bytes, byte_range: tuple[int, int, int, int]) -> bytes:
+    """Return the DER of the signature whose byte range is given. Raises Mismatch (not_strict)."""
+    start, length, second, rest = byte_range
+    if start != 0 or second + rest != len(pdf) or not 0 < length < second:
+        _no("its byte range does not span the file")
+    found = _HEX.match(pdf[length:second])
+    if found is None or len(found.group(1)) % 2:
+        _no("it is not one string of uppercase hexadecimal digits")
+    data = bytes.fromhex(found.group(1).decode("ascii"))
+    token = _whole(data)
+    if data[len(token) :].strip(b"\x00"):
+        _no("bytes other than zero follow it")
+    return token
+
+
+def check_token(token: bytes, chain: tuple[x509.Certificate, ...]) -> None:
+    """Check that a token (DER of a ContentInfo) has one form; `chain` is the signer's, with the root.
+
+    Raises Mismatch (not_strict).
+    """
+    try:
+        content = cms.ContentInfo.load(token, strict=True)
+        _exact(content, token)
+        signed = content["content"]
+        (signer,) = signed["signer_infos"]
+        digests = [each.dump() for each in signed["digest_algorithms"]]
+        embedded = [each.chosen.dump() for each in signed["certificates"]]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise Mismatch(
+            f"the last time-stamp cannot be read: {error}", "Ask for the original file.", code="not_strict"
+        ) from error
+    known = [each.dump() for each in chain]
+    if content["content_type"].native != "signed_data" or signed["version"].native != "v3":
+        _no("its type or version is another")
+    if signer["version"].native != "v1" or digests != [signer["digest_algorithm"].dump()]:
+        _no("its list of digests is not that of its one signer")
+    if not isinstance(signed["crls"], core.Void):
+        _no("it carries revocation lists")
+    if not isinstance(signer["unsigned_attrs"], core.Void):
+        _no("it has unsigned attributes")
+    if len(set(embedded)) != len(embedded) or not set(embedded) <= set(known) or known[0] not in embedded:
+        _no("it embeds certificates that its chain does not use, or lacks its signer's")
+
+
+def _whole(data: bytes) -> bytes:
+    """The first DER value: the length field says where it ends."""
+    if len(data) < 4 or data[0] != 0x30:
+        _no("it holds no DER sequence")
+    if data[1] < 0x80:
+        end = 2 + data[1]
+    else:
+        octets = data[1] & 0x7F
+        if not 1 <= octets <= 4:
+            _no("its length is not DER")
+        end = 2 + octets + int.from_bytes(data[2 : 2 + octets], "big")
+    if end > len(data):
+        _no("it is cut off")
+    return data[:end]
+
+
+def _exact(value: core.Asn1Value, data: bytes) -> None:
+    """Encoded anew, a value of DER gives the same bytes."""
+    again = value.copy()
+    _ = again.native
+    if again.dump(force=True) != data:
+        _no("it is not DER")
+
+
+def _no(why: str) -> None:
+    raise Mismatch(
+        f"the last time-stamp is not in its one form: {why}",
+        "A byte of the file was changed after it was closed: ask for the original.",
+        code="not_strict",
+    )
