@@ -32,7 +32,7 @@ class Authorities(TimeStamper):
         self, addresses: Sequence[str], session: aiohttp.ClientSession, *, timeout: float = TIMEOUT_SECONDS
     ) -> None:
         """`timeout` is seconds for each authority."""
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self._addresses, self._session = tuple(addresses), session
         self._timeout = aiohttp.ClientTimeout(total=timeout)
 
@@ -40,7 +40,7 @@ class Authorities(TimeStamper):
         """Return a token over the digest. Raises NoTimestamp naming what each authority did."""
         failures = []
         for address in self._addresses:
-            nonce, query = self.request_cms(message_digest, md_algorithm)
+            nonce, query = self.request_cms(message_digest, md_algorithm)  # type: ignore[no-untyped-call]
             try:
                 return _token(await self._ask(address, query.dump()), nonce, message_digest, md_algorithm)
             except (aiohttp.ClientError, TimestampRequestError, TimeoutError, OSError, ValueError, TypeError) as error:

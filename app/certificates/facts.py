@@ -50,6 +50,8 @@ class Section:
     rows: tuple[Row, ...] = ()
     points: tuple[str, ...] = ()
     annex: bool = False
+    seal: bool = False
+    """Beside the rows stands the drawn seal."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +92,8 @@ class Shown:
     """For each item from 1: the disclosed slots with their values."""
     slots: tuple[tuple[str, str | int | None], ...]
     sealed_bytes: int
+    stampers: tuple[str, ...] = ()
+    """The names of the time-stamp authorities whose tokens the proof carries."""
 
 
 def read_shown(proof: ProofFile) -> Shown:
@@ -185,6 +189,11 @@ def make_pages(proof: ProofFile, certificate: Certificate) -> Pages:
     )
 
 
+def exact_time(seconds: int) -> str:
+    """ISO 8601 in UTC."""
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
 def _depositor(proof: ProofFile, origin: str, kid: str) -> str:
     """The name under which the shown statements enrolled the signer; the thumbprint where they do not."""
     genesis = parse_statement(proof.signers[0].statement).digest
@@ -203,8 +212,7 @@ def _row(key: str, lang: Lang, *values: Line) -> Row:
 
 def _when(seconds: int, certificate: Certificate) -> tuple[Line, ...]:
     """ISO 8601 in UTC first, then the form that readers of each language know, with the zone."""
-    exact = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    return (Line(text=exact), *(Line(text=each) for each in _reader_forms(seconds, certificate)))
+    return (Line(text=exact_time(seconds)), *(Line(text=each) for each in _reader_forms(seconds, certificate)))
 
 
 def _reader_forms(seconds: int, certificate: Certificate) -> tuple[str, ...]:
@@ -213,11 +221,8 @@ def _reader_forms(seconds: int, certificate: Certificate) -> tuple[str, ...]:
     sign, minutes = ("+" if certificate.zone >= 0 else "-"), abs(certificate.zone)
     name = f"UTC{sign}{minutes // 60:02}:{minutes % 60:02}" if minutes else "UTC"
     clock = at.strftime("%H:%M:%S")
-    months = (
-        "January February March April May June July August September October November December"  # no locale decides
-    ).split()
     forms = (
-        f"{at.day} {months[at.month - 1]} {at.year}, {clock} {name}",
+        f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {clock} {name}",
         f"{at.year}年{at.month}月{at.day}日 {clock}（{name}）",
     )
     return tuple(forms[column] for column in languages(certificate.lang))
@@ -337,14 +342,11 @@ def _ledger(shown: Shown, lang: Lang) -> Section:
         rows=(
             _row("log", lang, Line(text=printable(shown.origin))),
             _row("entry", lang, Line(text=one("entry_is", lang, index=shown.index))),
-            _row("checkpoint", lang, *(Line(text=each) for each in _checkpoint(shown, lang))),
+            _row("checkpoint", lang, Line(text=one("checkpoint_is", lang, size=shown.checkpoint.size))),
+            _row("root", lang, Line(text=shown.checkpoint.root.hex(), style="hex")),
             _row("cosigned", lang, *signed),
         ),
     )
-
-
-def _checkpoint(shown: Shown, lang: Lang) -> tuple[str, ...]:
-    return say("checkpoint_is", lang, size=shown.checkpoint.size, root=shown.checkpoint.root.hex())
 
 
 def _verification(certificate: Certificate) -> Section:
@@ -362,6 +364,7 @@ def _verification(certificate: Certificate) -> Section:
 def _office(certificate: Certificate) -> Section:
     lang, office = certificate.lang, certificate.office
     return Section(
+        seal=True,
         title=one("office", lang),
         rows=(
             _row("office", lang, Line(text=printable(office.name))),
@@ -370,3 +373,20 @@ def _office(certificate: Certificate) -> Section:
             _row("seal", lang, *(Line(text=each) for each in say("seal_is", lang))),
         ),
     )
+
+
+# Not by `%B`: no machine's locale decides what a page says.
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)

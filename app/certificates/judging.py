@@ -41,8 +41,7 @@ from pyhanko_certvalidator.policy_decl import (
 from pyhanko_certvalidator.registry import SimpleTrustManager
 
 from app.certificates.revisions import check_metadata
-from app.certificates.sealing import FIELD
-from app.certificates.strict import check_form, check_token
+from app.certificates.strict import SEAL_FIELD, check_form, check_token
 from app.errors import AppError, CannotTell, Mismatch
 
 CLOCK_SKEW = 300
@@ -157,7 +156,7 @@ def _signatures(reader: PdfFileReader) -> tuple[EmbeddedPdfSignature, list[Embed
     found = list(reader.embedded_signatures)
     seals = [each for each in found if each.sig_object_type == "/Sig"]
     stamps = [each for each in found if each.sig_object_type == "/DocTimeStamp"]
-    if len(seals) != 1 or found[0] is not seals[0] or seals[0].field_name != FIELD or len(found) != 1 + len(stamps):
+    if len(seals) != 1 or found[0] is not seals[0] or seals[0].field_name != SEAL_FIELD or len(found) != 1 + len(stamps):
         raise Mismatch(
             f"the file has {len(seals)} seals and {len(stamps)} time-stamps, not one seal followed by time-stamps",
             _ALTERED,
@@ -171,7 +170,10 @@ def _signatures(reader: PdfFileReader) -> tuple[EmbeddedPdfSignature, list[Embed
 async def _check_alone(seal: EmbeddedPdfSignature, roots: Sequence[x509.Certificate]) -> None:
     """Check a seal that no time-stamp follows: whole, under a known root, and the last thing in the file."""
     context = ValidationContext(
-        trust_roots=list(roots), allow_fetching=False, revocation_mode="soft-fail", moment=_gen_time(_signature_stamp(seal))
+        trust_roots=list(roots),
+        allow_fetching=False,
+        revocation_mode="soft-fail",
+        moment=_gen_time(_signature_stamp(seal)),
     )
     status = await async_validate_pdf_signature(seal, context, skip_diff=False)
     if not (status.intact and status.valid and status.coverage == SignatureCoverageLevel.ENTIRE_FILE):
@@ -199,13 +201,11 @@ async def _last_chain(
 ) -> tuple[x509.Certificate, ...]:
     """Check the last time-stamp and return its chain, its own certificate first, the root last."""
     last.compute_integrity_info(skip_diff=True)
-    context = ValidationContext(
-        trust_roots=list(roots), allow_fetching=False, revocation_mode="soft-fail", moment=when
-    )
+    context = ValidationContext(trust_roots=list(roots), allow_fetching=False, revocation_mode="soft-fail", moment=when)
     imprint = last.compute_digest()
     found = await validate_tst_signed_data(last.signed_data, context, lambda _algorithm: imprint)
     status = TimestampSignatureStatus(**found)
-    if not (status.intact and status.valid and last.coverage == SignatureCoverageLevel.ENTIRE_FILE):
+    if not (status.intact and status.valid and getattr(last, "coverage", None) == SignatureCoverageLevel.ENTIRE_FILE):
         raise Mismatch("the last time-stamp is not over this file", _ALTERED, code="changed_after_seal")
     path = status.validation_path
     if not status.trusted or path is None:
@@ -242,7 +242,9 @@ def _stamper(token: cms.SignedData) -> str:
     return "an authority that the token does not carry"
 
 
-def _policy(seal_roots: Sequence[x509.Certificate], tsa_roots: Sequence[x509.Certificate]) -> PdfSignatureValidationSpec:
+def _policy(
+    seal_roots: Sequence[x509.Certificate], tsa_roots: Sequence[x509.Certificate]
+) -> PdfSignatureValidationSpec:
     def under(roots: Sequence[x509.Certificate], status: CertRevTrustPolicy) -> CertValidationPolicySpec:
         return CertValidationPolicySpec(
             trust_manager=SimpleTrustManager.build(trust_roots=list(roots)), revinfo_policy=status

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from app.certificates.claims import TEMPLATE, Certificate, Renderer, format_certificate
 from app.certificates.facts import Pages, make_pages
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 PROOF_NAME = "proof.json"
 CERTIFICATE_NAME = "certificate.json"
-STANDARDS = ("a-3a", "ua-1")
+STANDARDS: tuple[Literal["a-3a"], Literal["ua-1"]] = ("a-3a", "ua-1")
 
 
 class NotSet(AppError):

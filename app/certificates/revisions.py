@@ -5,6 +5,7 @@ here: document information and XMP must stay as they were under the seal, but fo
 """
 
 from collections.abc import Iterator
+from typing import Any, NoReturn
 
 from lxml import etree
 from pyhanko.pdf_utils import generic
@@ -62,10 +63,10 @@ def attachment(reader: PdfFileReader, name: str, most: int) -> bytes:
 
 
 def _information(resolver: HistoricalResolver) -> dict[str, str]:
-    reference = resolver.trailer_view.get_value_as_reference("/Info", optional=True)
+    reference: Any = resolver.trailer_view.get_value_as_reference("/Info", optional=True)
     if reference is None:
         return {}
-    found = resolver(reference)
+    found: Any = resolver(reference)
     return {str(key): str(value) for key, value in found.items() if key not in _INFO_CHANGEABLE}
 
 
@@ -79,7 +80,7 @@ def _xmp(resolver: HistoricalResolver) -> tuple[tuple[str, str], ...]:
     return tuple(_values(etree.fromstring(data, parser)))
 
 
-def _values(element: etree._Element) -> Iterator[tuple[str, str]]:
+def _values(element: Any) -> Iterator[tuple[str, str]]:
     if not isinstance(element.tag, str):
         yield ("", str(element.text))
         return
@@ -94,11 +95,11 @@ def _values(element: etree._Element) -> Iterator[tuple[str, str]]:
         yield from _values(each)
 
 
-def _resolved(resolver: HistoricalResolver, found: generic.PdfObject) -> generic.PdfObject:
+def _resolved(resolver: HistoricalResolver, found: Any) -> Any:
     return resolver(found.reference) if isinstance(found, generic.IndirectObject) else found
 
 
-def _changed(number: int, what: str) -> None:
+def _changed(number: int, what: str) -> NoReturn:
     raise Mismatch(
         f"{what} was changed by the revision {number} that follows the seal",
         "The file was altered after it was sealed: ask for the original.",

@@ -23,16 +23,16 @@ from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import PdfSignatureMetadata, PdfSigner, PdfTimeStamper, SimpleSigner
 from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.signers.pdf_cms import Signer
-from pyhanko.sign.validation import async_add_validation_info
+from pyhanko.sign.validation.dss import async_add_validation_info
 from pyhanko_certvalidator import ValidationContext
 from pyhanko_certvalidator.errors import InsufficientRevinfoError, PathError
 from pyhanko_certvalidator.fetchers.aiohttp_fetchers import AIOHttpFetcherBackend
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from app.certificates.authorities import Authorities
+from app.certificates.strict import SEAL_FIELD
 from app.errors import BadInput, Unreachable
 
-FIELD = "Seal"
 DIGEST = "sha256"
 MAX_PEM_BYTES = 1 << 20
 
@@ -106,7 +106,7 @@ async def seal(
     """Seal a PDF and close it if that can be done now. Raises NoTimestamp; nothing is issued then."""
     stampers = Authorities(addresses, session)
     meta = PdfSignatureMetadata(
-        field_name=FIELD,
+        field_name=SEAL_FIELD,
         subfilter=SigSeedSubFilter.PADES,
         certify=True,
         docmdp_permissions=MDPPerm.NO_CHANGES,

@@ -6,11 +6,14 @@ what our own writer makes, so that no byte of a certificate can change unseen. R
 """
 
 import re
+from typing import NoReturn
 
 from asn1crypto import cms, core, x509
 
 from app.errors import Mismatch
 
+SEAL_FIELD = "Seal"
+"""The name of the one field that holds the registry's seal."""
 _HEX = re.compile(rb"<([0-9A-F]*)>\Z")
 
 
@@ -82,7 +85,7 @@ def _exact(value: core.Asn1Value, data: bytes) -> None:
         _no("it is not DER")
 
 
-def _no(why: str) -> None:
+def _no(why: str) -> NoReturn:
     raise Mismatch(
         f"the last time-stamp is not in its one form: {why}",
         "A byte of the file was changed after it was closed: ask for the original.",

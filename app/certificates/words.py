@@ -77,7 +77,8 @@ WORDS: dict[str, tuple[str, str]] = {
     "entry": ("Entry", "条目"),
     "entry_is": ("number {index} (counted from 0)", "第 {index} 号（自 0 起）"),
     "checkpoint": ("Checkpoint", "检查点"),
-    "checkpoint_is": ("{size} entries, root {root}", "共 {size} 条，根 {root}"),
+    "checkpoint_is": ("{size} entries", "共 {size} 条"),
+    "root": ("Its root (SHA-256)", "其根（SHA-256）"),
     "cosigned": ("Signed by", "签署方"),
     "verification": ("Technical verification at issue", "出具时的技术核验"),
     "result": ("Result", "结果"),
@@ -98,7 +99,8 @@ WORDS: dict[str, tuple[str, str]] = {
         "and uploads nothing. Any PDF reader shows whether the seal is whole; the attached proof.json can be checked "
         "with other C2SP and RFC 3161 tools.",
         "请从法院公告取得信任文件，切勿使用证书提交人提供的文件。随后离线执行："
-        "muniment verify certificate.pdf 文件 --trust trust.json。亦可打开 {verify}，核验在您的浏览器内完成，不上传任何内容。"
+        "muniment verify certificate.pdf 文件 --trust trust.json。"
+        "亦可打开 {verify}，核验在您的浏览器内完成，不上传任何内容。"
         "任何 PDF 阅读器均可显示印章是否完整；附件 proof.json 可用其他 C2SP 与 RFC 3161 工具核验。",
     ),
     "not": ("What this certificate does not prove", "本证书不证明的事项"),
