@@ -1,9 +1,10 @@
 """Whether a PDF's seal holds: offline, from the bytes, the verifier's roots and a time. One answer of three.
 
-Everything before the last time-stamp is judged at the moment of that time-stamp, which proves that it was there then;
-the last time-stamp is judged now. Any error of a parser is "does not match". What only lacks (roots, a closing
-time-stamp, years of an authority that has ended) is "cannot tell", with the reason. pyHanko validates the cryptography
-(ETSI EN 319 102-1 §5.6.3); what it lets pass and a court must not is checked here, in `revisions` and in `strict`.
+The seal is judged at the moment of the first time-stamp that covers it, each time-stamp at the moment of the next, the
+last one now: a chain in which every link held until the next one was there, as evidence records are (RFC 4998 §5.3).
+Any error of a parser is "does not match". What only lacks (roots, a closing time-stamp, years of an authority that has
+ended) is "cannot tell", with the reason. pyHanko validates the cryptography (ETSI EN 319 102-1 §5.6.3); what it lets
+pass and a court must not is checked here, in `revisions` and in `strict`.
 """
 
 import logging
@@ -12,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from io import BytesIO
+from itertools import pairwise
 
 from asn1crypto import cms, x509
 from pyhanko.pdf_utils.reader import PdfFileReader
@@ -20,6 +22,7 @@ from pyhanko.sign.diff_analysis import ModificationLevel
 from pyhanko.sign.fields import MDPPerm
 from pyhanko.sign.validation import async_validate_pdf_signature
 from pyhanko.sign.validation.ades import ades_lta_validation
+from pyhanko.sign.validation.dss import DocumentSecurityStore
 from pyhanko.sign.validation.generic_cms import extract_tst_data_iter, validate_tst_signed_data
 from pyhanko.sign.validation.pdf_embedded import EmbeddedPdfSignature
 from pyhanko.sign.validation.policy_decl import (
@@ -29,8 +32,9 @@ from pyhanko.sign.validation.policy_decl import (
     SignatureValidationSpec,
 )
 from pyhanko.sign.validation.status import SignatureCoverageLevel, TimestampSignatureStatus
-from pyhanko_certvalidator import ValidationContext
+from pyhanko_certvalidator import CertificateValidator, ValidationContext
 from pyhanko_certvalidator.context import CertValidationPolicySpec
+from pyhanko_certvalidator.errors import ValidationError
 from pyhanko_certvalidator.ltv.types import ValidationTimingInfo
 from pyhanko_certvalidator.policy_decl import (
     REQUIRE_REVINFO,
@@ -94,7 +98,6 @@ async def _judge(
 ) -> Judged:
     reader = PdfFileReader(BytesIO(pdf), strict=True)
     seal, stamps = _signatures(reader)
-    check_metadata(reader)
     if not stamps:
         await _check_alone(seal, seal_roots)
         raise CannotTell(
@@ -103,28 +106,71 @@ async def _judge(
             "Have it closed (muniment certificate --close FILE), then verify again.",
             code="not_closed_yet",
         )
-    last = stamps[-1]
-    token = _covering(pdf, last)
-    closed_at = _gen_time(last.signed_data)
-    if closed_at.timestamp() > now + CLOCK_SKEW:
+    token = _covering(pdf, stamps[-1])
+    if _gen_time(stamps[-1].signed_data).timestamp() > now + CLOCK_SKEW:
         raise CannotTell(
-            f"the last time-stamp is of {closed_at.isoformat()}, which is not yet",
+            f"the last time-stamp is of {_gen_time(stamps[-1].signed_data).isoformat()}, which is not yet",
             "Set this machine's clock.",
             code="from_the_future",
         )
-    chain = await _last_chain(last, tsa_roots, closed_at)
-    check_token(token, chain)
-    result = await ades_lta_validation(seal, _policy(seal_roots, tsa_roots), timing_info=_at(closed_at))
-    status = result.api_status
-    if not (
-        status is not None
-        and status.intact
-        and status.valid
-        and getattr(status, "docmdp_ok", False)
-        and getattr(status, "modification_level", None) in (ModificationLevel.NONE, ModificationLevel.LTA_UPDATES)
-        and getattr(status, "coverage", None) in _WHOLE
+    # The last time-stamp covers all bytes but its own: what was altered anywhere else shows here, before more is read.
+    last = await _link(pdf, tsa_roots)
+    check_token(token, last.chain)
+    check_metadata(reader)
+    _check_changes(seal)
+    ends = [_end(each) for each in stamps]
+    links = [*[await _link(pdf[:end], tsa_roots) for end in ends[:-1]], last]
+    await _check_seal(pdf[: ends[0]], links[0].when, seal_roots, tsa_roots)
+    for number, (older, newer) in enumerate(pairwise(links)):
+        await _check_renewed(older, newer, pdf[: ends[number + 1]], tsa_roots)
+    _check_lasts(links[-1], now, "now")
+    first = _signature_stamp(seal)
+    return Judged(
+        subject=seal.signer_cert.subject.human_friendly,
+        sealed_at=int(_gen_time(first).timestamp()),
+        sealed_by=_stamper(first),
+        closed_at=int(links[-1].when.timestamp()),
+        closed_by=links[-1].chain[0].subject.human_friendly,
+        good_until=links[-1].ends,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Link:
+    """One document time-stamp that holds for the file up to its own end: when, and its chain, its own first."""
+
+    when: datetime
+    chain: tuple[x509.Certificate, ...]
+
+    @property
+    def ends(self) -> int:
+        """When the first certificate of the chain ends, Unix seconds."""
+        return min(int(each.not_valid_after.timestamp()) for each in self.chain)
+
+
+def _check_changes(seal: EmbeddedPdfSignature) -> None:
+    """Nothing but status and time-stamps was appended to the seal's revision."""
+    seal.compute_integrity_info()
+    found = seal.summarise_integrity_info()
+    level = getattr(found["diff_result"], "modification_level", ModificationLevel.OTHER)
+    if (
+        not found["docmdp_ok"]
+        or level not in (ModificationLevel.NONE, ModificationLevel.LTA_UPDATES)
+        or found["coverage"] not in _WHOLE
     ):
-        raise Mismatch("the seal does not hold for the file as it is", _ALTERED, code="changed_after_seal")
+        raise Mismatch("the file was changed after it was sealed", _ALTERED, code="changed_after_seal")
+
+
+async def _check_seal(
+    pdf: bytes, when: datetime, seal_roots: Sequence[x509.Certificate], tsa_roots: Sequence[x509.Certificate]
+) -> None:
+    """Judge the seal at the moment of the first time-stamp that covers it, on the file as it was then."""
+    (seal,) = PdfFileReader(BytesIO(pdf), strict=True).embedded_regular_signatures
+    at = ValidationTimingInfo(validation_time=when, best_signature_time=when, point_in_time_validation=True)
+    result = await ades_lta_validation(seal, _policy(seal_roots, tsa_roots), timing_info=at)
+    status = result.api_status
+    if not (status is not None and status.intact and status.valid):
+        raise Mismatch("the seal does not hold for the file as it is", _ALTERED, code="seal_broken")
     if result.ades_subindic != AdESPassed.OK:
         raise CannotTell(
             f"the seal of {seal.signer_cert.subject.human_friendly} is whole, and its certificate cannot be accepted: "
@@ -132,23 +178,65 @@ async def _judge(
             "Check that your trust file names the root of that seal; a revoked seal is named so by its authority.",
             code="seal_not_trusted",
         )
-    ends = min(int(each.not_valid_after.timestamp()) for each in chain)
-    if ends < now:
+
+
+async def _link(pdf: bytes, roots: Sequence[x509.Certificate]) -> _Link:
+    """Check the time-stamp that ends `pdf`: over all of it, under a root, by a certificate that was good then."""
+    last = PdfFileReader(BytesIO(pdf), strict=True).embedded_signatures[-1]
+    last.compute_integrity_info(skip_diff=True)
+    when, imprint = _gen_time(last.signed_data), last.compute_digest()
+    context = ValidationContext(trust_roots=list(roots), allow_fetching=False, revocation_mode="soft-fail", moment=when)
+    status = TimestampSignatureStatus(
+        **await validate_tst_signed_data(last.signed_data, context, lambda _algorithm: imprint)
+    )
+    if not (status.intact and status.valid and getattr(last, "coverage", None) == SignatureCoverageLevel.ENTIRE_FILE):
+        raise Mismatch(
+            f"the time-stamp of {when.isoformat()} is not over this file", _ALTERED, code="changed_after_seal"
+        )
+    path = status.validation_path
+    if not status.trusted or path is None:
         raise CannotTell(
-            f"the authority of the last time-stamp ended on {datetime.fromtimestamp(ends, UTC).date()}, and the file "
-            "was not renewed before: nobody vouches for it any more",
+            f"a time-stamp is by {last.signer_cert.subject.human_friendly}, under no root that you trust for "
+            "time-stamps, or not for that time",
+            "Check that your trust file names the root of that time-stamp authority.",
+            code="unknown_tsa_root",
+        )
+    return _Link(when=when, chain=tuple(reversed([each for each in path if isinstance(each, x509.Certificate)])))
+
+
+async def _check_renewed(older: _Link, newer: _Link, pdf: bytes, roots: Sequence[x509.Certificate]) -> None:
+    """A time-stamp was followed by the next while its authority lasted, and was not revoked by what was known then."""
+    if newer.when < older.when:
+        raise Mismatch("a later time-stamp is older than the one before it", _ALTERED, code="out_of_order")
+    _check_lasts(older, int(newer.when.timestamp()), f"on {newer.when.date()}, when it was renewed")
+    known = DocumentSecurityStore.read_dss(PdfFileReader(BytesIO(pdf), strict=True)).as_validation_context(
+        {
+            "trust_roots": list(roots),
+            "allow_fetching": False,
+            "revocation_mode": "soft-fail",
+            "moment": newer.when,
+        }
+    )
+    validator = CertificateValidator(older.chain[0], intermediate_certs=older.chain[1:], validation_context=known)
+    try:
+        await validator.async_validate_usage(set(), {"time_stamping"})
+    except ValidationError as error:
+        raise CannotTell(
+            f"the authority of the time-stamp of {older.when.date()} was no longer good when it was renewed: {error}",
+            "Look for a copy that was renewed in time, by another authority.",
+            code="renewal_missed",
+        ) from error
+
+
+def _check_lasts(link: _Link, until: int, words: str) -> None:
+    if link.ends < until:
+        raise CannotTell(
+            f"the authority of the time-stamp of {link.when.date()} ended on "
+            f"{datetime.fromtimestamp(link.ends, UTC).date()}, and nothing renewed it before: {words} nobody vouches "
+            "for it any more",
             "Look for a copy that was renewed in time.",
             code="renewal_missed",
         )
-    first = _signature_stamp(seal)
-    return Judged(
-        subject=seal.signer_cert.subject.human_friendly,
-        sealed_at=int(_gen_time(first).timestamp()),
-        sealed_by=_stamper(first),
-        closed_at=int(closed_at.timestamp()),
-        closed_by=last.signer_cert.subject.human_friendly,
-        good_until=ends,
-    )
 
 
 def _signatures(reader: PdfFileReader) -> tuple[EmbeddedPdfSignature, list[EmbeddedPdfSignature]]:
@@ -156,7 +244,12 @@ def _signatures(reader: PdfFileReader) -> tuple[EmbeddedPdfSignature, list[Embed
     found = list(reader.embedded_signatures)
     seals = [each for each in found if each.sig_object_type == "/Sig"]
     stamps = [each for each in found if each.sig_object_type == "/DocTimeStamp"]
-    if len(seals) != 1 or found[0] is not seals[0] or seals[0].field_name != SEAL_FIELD or len(found) != 1 + len(stamps):
+    if (
+        len(seals) != 1
+        or found[0] is not seals[0]
+        or seals[0].field_name != SEAL_FIELD
+        or len(found) != 1 + len(stamps)
+    ):
         raise Mismatch(
             f"the file has {len(seals)} seals and {len(stamps)} time-stamps, not one seal followed by time-stamps",
             _ALTERED,
@@ -196,27 +289,8 @@ def _covering(pdf: bytes, last: EmbeddedPdfSignature) -> bytes:
     return check_form(pdf, (start, length, second, rest))
 
 
-async def _last_chain(
-    last: EmbeddedPdfSignature, roots: Sequence[x509.Certificate], when: datetime
-) -> tuple[x509.Certificate, ...]:
-    """Check the last time-stamp and return its chain, its own certificate first, the root last."""
-    last.compute_integrity_info(skip_diff=True)
-    context = ValidationContext(trust_roots=list(roots), allow_fetching=False, revocation_mode="soft-fail", moment=when)
-    imprint = last.compute_digest()
-    found = await validate_tst_signed_data(last.signed_data, context, lambda _algorithm: imprint)
-    status = TimestampSignatureStatus(**found)
-    if not (status.intact and status.valid and getattr(last, "coverage", None) == SignatureCoverageLevel.ENTIRE_FILE):
-        raise Mismatch("the last time-stamp is not over this file", _ALTERED, code="changed_after_seal")
-    path = status.validation_path
-    if not status.trusted or path is None:
-        raise CannotTell(
-            f"the last time-stamp is by {last.signer_cert.subject.human_friendly}, under no root that you trust for "
-            "time-stamps, or not for that time",
-            "Check that your trust file names the root of that time-stamp authority.",
-            code="unknown_tsa_root",
-        )
-    above = [each for each in path if isinstance(each, x509.Certificate)]
-    return tuple(reversed(above))
+def _end(stamp: EmbeddedPdfSignature) -> int:
+    return int(stamp.byte_range[2]) + int(stamp.byte_range[3])
 
 
 def _signature_stamp(seal: EmbeddedPdfSignature) -> cms.SignedData:
@@ -260,10 +334,6 @@ def _policy(
             ),
         )
     )
-
-
-def _at(when: datetime) -> ValidationTimingInfo:
-    return ValidationTimingInfo(validation_time=when, best_signature_time=when, point_in_time_validation=True)
 
 
 @contextmanager

@@ -25,13 +25,13 @@ from pyhanko.sign.fields import MDPPerm, SigSeedSubFilter
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko.sign.validation.dss import async_add_validation_info
 from pyhanko_certvalidator import ValidationContext
-from pyhanko_certvalidator.errors import InsufficientRevinfoError, PathError
+from pyhanko_certvalidator.errors import PathError, RevokedError, ValidationError
 from pyhanko_certvalidator.fetchers.aiohttp_fetchers import AIOHttpFetcherBackend
 from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from app.certificates.authorities import Authorities
 from app.certificates.strict import SEAL_FIELD
-from app.errors import BadInput, Unreachable
+from app.errors import BadInput, Refused, Unreachable
 
 DIGEST = "sha256"
 MAX_PEM_BYTES = 1 << 20
@@ -103,7 +103,7 @@ async def seal(
     roots: Sequence[x509.Certificate],
     session: aiohttp.ClientSession,
 ) -> Sealed:
-    """Seal a PDF and close it if that can be done now. Raises NoTimestamp; nothing is issued then."""
+    """Seal a PDF, and close it if that can be done now. Raises NoTimestamp, Refused (seal_revoked): none is issued."""
     stampers = Authorities(addresses, session)
     meta = PdfSignatureMetadata(
         field_name=SEAL_FIELD,
@@ -124,7 +124,7 @@ async def seal(
 async def close(
     pdf: bytes, *, addresses: Sequence[str], roots: Sequence[x509.Certificate], session: aiohttp.ClientSession
 ) -> bytes:
-    """Take a file from B-T to a closed one. Raises NotClosed, NoTimestamp; the file that was given stays good."""
+    """Take a file from B-T to a closed one. Raises NotClosed, NoTimestamp, Refused; the file given stays good."""
     # New fetchers each time: they keep revocation answers for as long as they live.
     async with AIOHttpFetcherBackend(session=session) as fetchers:
         context = ValidationContext(
@@ -133,7 +133,13 @@ async def close(
         try:
             (found,) = PdfFileReader(BytesIO(pdf)).embedded_regular_signatures
             with_status = await async_add_validation_info(found, context, in_place=False)
-        except (InsufficientRevinfoError, PathError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except RevokedError as error:
+            raise Refused(
+                f"the seal's certificate is revoked: {error}",
+                "Nothing was issued. Get another seal from the certification authority.",
+                code="seal_revoked",
+            ) from error
+        except (ValidationError, PathError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NotClosed(
                 f"the status of the certificates cannot be had: {str(error) or type(error).__name__}",
                 "The seal holds. Ask again when the authority's OCSP or its revocation lists answer.",
@@ -153,7 +159,7 @@ async def renew(
             longer = await PdfTimeStamper(Authorities(addresses, session)).async_update_archival_timestamp_chain(
                 PdfFileReader(BytesIO(pdf)), context, in_place=False
             )
-        except (InsufficientRevinfoError, PathError, aiohttp.ClientError, TimeoutError, OSError) as error:
+        except (ValidationError, PathError, aiohttp.ClientError, TimeoutError, OSError) as error:
             raise NotClosed(
                 f"the status of the last time-stamp cannot be had: {str(error) or type(error).__name__}",
                 "The certificate is as good as before. Ask again soon: before its last time-stamp's authority ends.",
