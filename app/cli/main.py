@@ -27,6 +27,8 @@ COMMANDS = (
     "retention",
     "order",
     "request",
+    "object",
+    "withdraw",
     "inbox",
     "act",
     "decide",

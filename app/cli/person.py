@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -93,6 +94,28 @@ def id_of(text: str) -> bytes:
 def digest_of(text: str) -> bytes:
     """Read a digest, or a panel's id: 64 digits of lowercase hex."""
     return _hex(text, 32)
+
+
+def seconds_of(text: str) -> int:
+    """Read a length of time: a whole number and s, m, h or d, such as 36h or 7d."""
+    units = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
+    number, unit = text[:-1], text[-1:]
+    if unit not in units or not number.isascii() or not number.isdigit() or len(number) > 9:
+        raise argparse.ArgumentTypeError(f"{text[:80]!r} is not a whole number and s, m, h or d, such as 36h or 7d")
+    return int(number) * units[unit]
+
+
+def day(time: int) -> str:
+    """Unix seconds for people."""
+    return datetime.fromtimestamp(time, UTC).strftime("%Y-%m-%d %H:%M UTC")
+
+
+def duration(seconds: int) -> str:
+    """A length of time for people."""
+    for name, unit in (("days", 86_400), ("hours", 3600), ("minutes", 60)):
+        if seconds and seconds % unit == 0:
+            return f"{seconds // unit} {name}"
+    return f"{seconds} seconds"
 
 
 def member_of(view: "WholeView", text: str) -> "Person":

@@ -1,6 +1,6 @@
 """What a judge is shown of a request, and what is checked before he can grant it: pure, over the replayed state.
 
-Checks, in this order: 1 the request is admitted, has not ended, and its panel's epoch, verified link by link, is the
+Checks, in this order: 1 the request is admitted, is not over, and its panel's epoch, verified link by link, is the
 current one; 2 the judge holds a share of it; 3 the order that the request names is on the ledger, signed by the case's
 presiding judge (the replay saw to that), and orders this deposit; 4 the paper that the judge has in hand is the one
 that the order commits to; 5 the requester is one whom the order names, and the member who signed the request; 6 the
@@ -12,6 +12,7 @@ import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from app.client.earlier import Earlier, earlier_requests, judges_in_hand
 from app.client.visit import panel_of, record_of
 from app.errors import Mismatch, Refused
 from app.panels.capsule import label
@@ -20,10 +21,10 @@ from app.panels.record import EpochRecord
 from app.panels.request import Release, begin_release, parse_request
 from app.rules.act import person_of, refuse
 from app.rules.aggregates import Deposited, Epoch, Order, Person, Request
-from app.rules.cases import case_of, not_recused
+from app.rules.cases import case_of, no_conflict, not_recused
 from app.rules.deposits import deposit_of, epoch_of
 from app.rules.mistakes import fate_of
-from app.rules.terms import request_of
+from app.rules.terms import not_over, request_of
 from app.rules.view import WholeView
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
 from app.statements.disclosure import NamedDisclosure, open_disclosure
@@ -54,6 +55,20 @@ class Docket:
     release: Release
     superseded_by: bytes | None
     """The deposit that its depositor named in place of this one."""
+    asked_at: int
+    opens_at: int
+    """Unix seconds: from when it may be granted, after the notice to the others."""
+    expires_at: int
+    at_quorum: bool
+    """Whether contributions are sent only when k judges have granted."""
+    objections: tuple[tuple[Person, bytes], ...]
+    """Who objected, and the digest of the statement that says so."""
+    refusals: tuple[tuple[int, bytes], ...]
+    """Which judges refused, and the digests of their decisions."""
+    earlier: tuple[Earlier, ...]
+    """Every other request for the same deposit."""
+    in_hand: int
+    """How many judges' contributions for this capsule and epoch exist already, whatever request they were for."""
 
     @property
     def k(self) -> int:
@@ -70,15 +85,16 @@ class Shown:
     value: str | int | None
 
 
-def examine(view: WholeView, member: str, request: bytes) -> Docket:
-    """Checks 1, 2, 3, 5 and 6 for a judge. Raises Refused (unknown_request, request_ended, not_on_panel,
-    requester_not_authorised, wrong_order, …), PanelError."""
+def examine(view: WholeView, member: str, request: bytes, now: int) -> Docket:
+    """Checks 1, 2, 3, 5 and 6 for a judge, at `now` by his own clock. Raises Refused (unknown_request, request_ended,
+    request_expired, not_on_panel, conflict, requester_not_authorised, wrong_order, …), PanelError."""
     asked = request_of(view, request)
-    record, epoch = _epoch(view, asked)  # 1
+    record, epoch = _epoch(view, asked, now)  # 1
     if member not in epoch.judges:  # 2
         raise refuse("not_on_panel", f"you are not a judge of the epoch {epoch.id}")
     case = case_of(view, asked.case_id)
     not_recused(case, member)
+    no_conflict(case, member)
     order = _order(view, asked)  # 3
     requester = _requester(view, asked, order)  # 5
     deposit = deposit_of(view, asked.deposit_id)
@@ -101,6 +117,16 @@ def examine(view: WholeView, member: str, request: bytes) -> Docket:
         decided=tuple((each.judge, each.contribution is not None) for each in asked.decisions),
         release=release,
         superseded_by=fate_of(view, deposit).superseded_by,
+        asked_at=asked.asked_at,
+        opens_at=asked.opens_at,
+        expires_at=asked.expires_at,
+        at_quorum=case.rules.contribute == "at-quorum",
+        objections=tuple(
+            (person, each.digest) for each in asked.objections if (person := view.find(Person, each.member)) is not None
+        ),
+        refusals=tuple((each.judge, each.digest) for each in asked.decisions if each.contribution is None),
+        earlier=earlier_requests(view, asked, now),
+        in_hand=judges_in_hand(view, asked),
     )
 
 
@@ -162,9 +188,8 @@ def checked_manifest(deposit: Deposited, text: str) -> Manifest:
     return parse_manifest(text)
 
 
-def _epoch(view: WholeView, asked: Request) -> tuple[EpochRecord, Epoch]:
-    if asked.state.ended:
-        raise refuse("request_ended", f"the request {asked.id} has ended", "Nothing is left to do.")
+def _epoch(view: WholeView, asked: Request, now: int) -> tuple[EpochRecord, Epoch]:
+    not_over(asked, now)
     record = record_of(view, panel_of(view, asked.panel_id))
     if record.epoch_id != asked.epoch_id:
         raise PanelError("wrong_epoch")

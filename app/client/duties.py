@@ -7,6 +7,7 @@ from app.panels.header import NO_EPOCH
 from app.panels.states import SessionStatus
 from app.rules.aggregates import Case, Epoch, Panel, Person, Request, Session
 from app.rules.ceremonies import with_revocations
+from app.rules.terms import is_over, quorum_of_grants
 from app.rules.view import WholeView
 
 
@@ -48,8 +49,11 @@ class PanelProgress:
     """Who may not deal for the next epoch: members blamed in an attempt at it, or revoked as holders."""
 
 
-def duties(view: WholeView, member: str) -> tuple[Duty, ...]:
-    """Return what waits for a judge: ceremonies by panel, then releases, each in the order of their ids."""
+def duties(view: WholeView, member: str, now: int = 0) -> tuple[Duty, ...]:
+    """Return what waits for a judge: ceremonies by panel, then releases, each in the order of their ids.
+
+    A request is over from its time on, by `now` (Unix seconds); at 0 none is.
+    """
     aggregates = [each for _, each in sorted(view.aggregates.items())]
     found: list[Duty | None] = []
     for each in aggregates:
@@ -58,7 +62,7 @@ def duties(view: WholeView, member: str) -> tuple[Duty, ...]:
             live = view.find(Session, each.live.hex()) if each.live else None
             if live is not None:
                 found += [_deal(live, member), _ack(live, member)]
-    found += [_release(view, each, member) for each in aggregates if isinstance(each, Request)]
+    found += [_release(view, each, member, now) for each in aggregates if isinstance(each, Request)]
     return tuple(duty for duty in found if duty is not None)
 
 
@@ -162,13 +166,13 @@ def _of_session(kind: DutyKind, session: Session, index: int) -> Duty:
     return Duty(kind=kind, panel_id=session.panel_id, epoch=header.epoch, subject=header.session, index=index)
 
 
-def _release(view: WholeView, asked: Request, member: str) -> Duty | None:
+def _release(view: WholeView, asked: Request, member: str, now: int) -> Duty | None:
     panel = view.find(Panel, asked.panel_id.hex())
     epoch = view.find(Epoch, asked.epoch_id.hex())
-    if panel is None or epoch is None or panel.epoch_id != asked.epoch_id or asked.state.ended:
+    if panel is None or epoch is None or panel.epoch_id != asked.epoch_id or is_over(asked, now):
         return None
     case = view.find(Case, asked.case_id.hex())
-    if member not in epoch.judges or (case is not None and member in case.recused):
+    if member not in epoch.judges or (case is not None and member in (*case.recused, *case.parties)):
         return None
     index = epoch.judges.index(member) + 1
     decided = next((each for each in asked.decisions if each.judge == index), None)
@@ -176,6 +180,8 @@ def _release(view: WholeView, asked: Request, member: str) -> Duty | None:
     if decided is not None:
         if decided.contribution is None or asked.state.contribution_of(index) is not None:
             return None
+        if not quorum_of_grants(view, asked):
+            return None  # it waits for other judges, not for this one
         kind = DutyKind.CONTRIBUTE
     return Duty(
         kind=kind,

@@ -14,7 +14,7 @@ from app.client.docket import Docket, Shown, check_document, checked_manifest, d
 from app.client.duties import Duty, DutyKind, PanelProgress, duties, progress
 from app.client.judge_keys import AckMade, DealMade, GrantMade, HostKeys, JudgeVault, fresh_scalar
 from app.client.lock import only_one
-from app.client.readers import case_recipients
+from app.client.readers import case_recipients, words_of
 from app.client.session import Client, Receipt, State
 from app.client.visit import (
     approved_proposal,
@@ -39,7 +39,7 @@ from app.panels.making.deal import make_deal
 from app.panels.session import Session
 from app.panels.states import SessionStatus
 from app.rules.aggregates import Case, Panel, Request
-from app.rules.terms import request_of
+from app.rules.terms import is_over, quorum_of_grants, request_of
 from app.rules.view import WholeView
 from app.statements.kinds import (
     CaseRecuse,
@@ -85,6 +85,10 @@ class Words:
     request: str | None
     deposit: str | None
     shown: tuple[Shown, ...]
+    objections: tuple[tuple[str, str | None], ...]
+    """Who objected, and why."""
+    refusals: tuple[tuple[str, str | None], ...]
+    """Which other judges refused, and why."""
     faults: tuple[AppError, ...]
 
 
@@ -113,7 +117,7 @@ class Judge:
             if isinstance(each, Panel) and _concerns(each, me)
         ]
         paper = sheets(state, self._client.vault)
-        return Inbox(duties=duties(state.view, me), panels=tuple(panels), sheets=paper)
+        return Inbox(duties=duties(state.view, me, state.taken_at), panels=tuple(panels), sheets=paper)
 
     async def act(self) -> tuple[Done, ...]:
         """Do every routine step that is due, one after another; decisions are left to the judge.
@@ -134,21 +138,29 @@ class Judge:
     async def docket(self, request: bytes) -> tuple[Docket, Words]:
         """What the judge is shown of a request: everything checked but the paper, and the sealed words."""
         state = await self._client.sync()
-        docket = examine(state.view, state.me.id, request)
+        docket = examine(state.view, state.me.id, request, state.taken_at)
         return docket, await self._words(state, docket)
 
-    async def grant(self, request: bytes, paper: bytes) -> tuple[Receipt | None, Receipt]:
+    async def grant(self, request: bytes, paper: bytes) -> tuple[Receipt | None, Receipt | None]:
         """Grant, against the court's paper that the judge has in hand; return the receipts of grant and contribution.
 
-        The first is None when the grant was on the ledger before. Raises as `examine`, `check_document`, `post`;
-        Mismatch (grant_not_proven). Whatever is raised, the contribution has not left before the proven grant; `act`
-        takes up what was begun.
+        The first is None when the grant was on the ledger before, the second while the case's rules make the
+        contribution wait for k grants: `act` sends it then. Raises as `examine`, `check_document`, `post`; Refused
+        (notice_running), Mismatch (grant_not_proven). Whatever is raised, the contribution has not left before the
+        proven grant; `act` takes up what was begun.
         """
         with only_one(self._client.home.path):
             state = await self._client.sync()
-            docket = examine(state.view, state.me.id, request)
+            docket = examine(state.view, state.me.id, request, state.taken_at)
             document = document_hash(paper)
             check_document(docket, document)
+            if state.taken_at < docket.opens_at:
+                # By the judge's own clock: a registry that runs ahead does not take the others' time to object.
+                raise Refused(
+                    f"the others may object to this request until {docket.opens_at} (Unix time)",
+                    "Grant it after that, when you know what they say.",
+                    code="notice_running",
+                )
             made = self._kept.grant(request)
             decided = dict(docket.decided).get(docket.index)
             if decided is False or (decided is True and made is None):
@@ -163,7 +175,7 @@ class Judge:
         """Refuse, with a reason sealed to the case and its judges. Raises as `examine` and `post`."""
         with only_one(self._client.home.path):
             state = await self._client.sync()
-            docket = examine(state.view, state.me.id, request)
+            docket = examine(state.view, state.me.id, request, state.taken_at)
             if self._kept.grant(request) is not None:
                 raise Refused(
                     "you granted this request, and the grant is on its way", "Finish it with act.", code="grant_begun"
@@ -186,7 +198,7 @@ class Judge:
     # Which steps
 
     def _due(self, state: State, tried: set[Duty]) -> Iterator[Duty]:
-        for duty in duties(state.view, state.me.id):
+        for duty in duties(state.view, state.me.id, state.taken_at):
             begun = duty.kind is not DutyKind.DECIDE or self._kept.grant(duty.subject) is not None
             if begun and duty not in tried:
                 yield duty
@@ -194,8 +206,9 @@ class Judge:
     async def _carry_out(self, state: State, duty: Duty) -> Done:
         try:
             if duty.kind in (DutyKind.DECIDE, DutyKind.CONTRIBUTE):
-                receipt = await self._resume_grant(state, duty)
-                return Done(duty=duty, said="release.contribution", receipt=receipt, fault=None)
+                granted, sent = await self._resume_grant(state, duty)
+                said = "release.contribution" if sent is not None else "release.decision"
+                return Done(duty=duty, said=said, receipt=sent or granted, fault=None)
             said, claims = self._message(state, duty)
             return Done(duty=duty, said=said, receipt=await self._client.post(claims), fault=None)
         except AppError as fault:
@@ -327,7 +340,7 @@ class Judge:
         verify_contribution(docket.release, made)
         return made
 
-    async def _resume_grant(self, state: State, duty: Duty) -> Receipt:
+    async def _resume_grant(self, state: State, duty: Duty) -> tuple[Receipt | None, Receipt | None]:
         made = self._kept.grant(duty.subject)
         if made is None:
             raise Refused(
@@ -335,11 +348,11 @@ class Judge:
                 "Use the home in which you granted. If it is lost, the other judges must suffice.",
                 code="contribution_lost",
             )
-        docket = examine(state.view, state.me.id, duty.subject)
+        docket = examine(state.view, state.me.id, duty.subject, state.taken_at)
         check_document(docket, made.document)
-        return (await self._send_grant(state, docket, made))[1]
+        return await self._send_grant(state, docket, made)
 
-    async def _send_grant(self, state: State, docket: Docket, made: GrantMade) -> tuple[Receipt | None, Receipt]:
+    async def _send_grant(self, state: State, docket: Docket, made: GrantMade) -> tuple[Receipt | None, Receipt | None]:
         digest = hashlib.sha256(made.contribution).digest()
         granted: Receipt | None = None
         if not _is_granted(state, docket, digest):
@@ -353,7 +366,9 @@ class Judge:
                 code="grant_not_proven",
             )
         # Once more on the ledger that shows the grant: what ended, or was revoked, meanwhile keeps it here.
-        check_document(examine(state.view, state.me.id, docket.request), made.document)
+        check_document(examine(state.view, state.me.id, docket.request, state.taken_at), made.document)
+        if not quorum_of_grants(state.view, request_of(state.view, docket.request)):
+            return granted, None  # kept; the grants are counted again, on a ledger that was proven, at the next visit
         sent = await self._client.post(ReleaseContribution(request=docket.request, contribution=made.contribution))
         self._kept.destroy_grant(docket.request)
         return granted, sent
@@ -381,7 +396,27 @@ class Judge:
                     shown = open_shown(note.disclosures, deposit.slots, manifest)
             except AppError as fault:
                 faults.append(fault)
-        return Words(order=words[0], request=words[1], deposit=words[2], shown=shown, faults=tuple(faults))
+        objections = [(who.name, await self._said(state, digest, faults)) for who, digest in docket.objections]
+        refusals = [
+            (docket.judges[judge - 1].name, await self._said(state, digest, faults))
+            for judge, digest in docket.refusals
+        ]
+        return Words(
+            order=words[0],
+            request=words[1],
+            deposit=words[2],
+            shown=shown,
+            objections=tuple(objections),
+            refusals=tuple(refusals),
+            faults=tuple(faults),
+        )
+
+    async def _said(self, state: State, digest: bytes, faults: list[AppError]) -> str | None:
+        try:
+            return await words_of(self._client, state.statement(digest))
+        except AppError as fault:
+            faults.append(fault)
+            return None
 
     # Afterwards
 
@@ -404,7 +439,8 @@ class Judge:
         for made in self._kept.grants():
             asked = state.view.find(Request, made.request.hex())
             sent = asked is not None and any(encoded == made.contribution for _, encoded in asked.state.contributions)
-            if asked is not None and (sent or asked.state.ended or _overtaken(state.view, asked, state.me.id)):
+            over = asked is not None and is_over(asked, state.taken_at)
+            if asked is not None and (sent or over or _overtaken(state.view, asked, state.me.id)):
                 self._kept.destroy_grant(made.request)
 
 
@@ -422,9 +458,9 @@ def _replaced(view: WholeView, panel: Panel, keys: HostKeys) -> bool:
 
 
 def _overtaken(view: WholeView, asked: Request, member: str) -> bool:
-    """Whether this judge can contribute to the request no more: its epoch has a successor, or he was recused."""
+    """Whether this judge can contribute to the request no more: its epoch has a successor, or he has left the case."""
     case = view.find(Case, asked.case_id.hex())
-    if case is not None and member in case.recused:
+    if case is not None and member in (*case.recused, *case.parties):
         return True
     panel = view.find(Panel, asked.panel_id.hex())
     return panel is not None and panel.epoch_id != asked.epoch_id

@@ -134,7 +134,7 @@ async def open_request(
         remember(client.vault, release, request, chosen, sk=kept.sk, box=box, rng=client.rng)
         if found.damage:
             return replace(found, posting_fault=Incomplete(fetched)) if publish else found
-        if asked.state.ended:
+        if asked.state.ended and asked.end != "expired":
             # The opening was published and the crash came before the key was destroyed.
             AskedVault(client.vault).destroy(release.request.req_hash)
             return replace(found, key_destroyed=True)

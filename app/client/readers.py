@@ -1,9 +1,11 @@
 """To whom words in a case are sealed: its members and the judges of its panels, as the rules let them read."""
 
+from app.client.session import Client
 from app.client.visit import panel_of
 from app.rules.aggregates import Epoch, Person
 from app.rules.cases import case_of
 from app.rules.view import WholeView
+from app.statements.statement import Statement
 
 
 def case_members(view: WholeView, case_id: bytes) -> tuple[Person, ...]:
@@ -21,3 +23,9 @@ def case_members(view: WholeView, case_id: bytes) -> tuple[Person, ...]:
 def case_recipients(view: WholeView, case_id: bytes) -> tuple[str, ...]:
     """Return their age recipients."""
     return tuple(person.notes for person in case_members(view, case_id))
+
+
+async def words_of(client: Client, statement: Statement) -> str | None:
+    """The sealed words of a statement, None where it has none. Raises AppError for a note that cannot be had."""
+    note = getattr(statement.claims, "note", None)
+    return None if note is None else (await client.read_note(note)).words

@@ -11,6 +11,7 @@ from typing import Annotated
 from app.canonical import format_json, parse_json
 from app.client.docket import document_hash, release_of
 from app.client.duties import names_of
+from app.client.earlier import status_of
 from app.client.home import Vault
 from app.client.judge_keys import fresh_scalar
 from app.client.lock import only_one
@@ -23,12 +24,12 @@ from app.panels.errors import PanelError
 from app.panels.making.request import make_request
 from app.panels.request import Release, parse_request
 from app.rules.act import person_of, refuse
-from app.rules.aggregates import Case, Deposited, Epoch, Order, Panel, Request, SealedCapsule
+from app.rules.aggregates import Case, Deposited, Epoch, Order, Request, SealedCapsule
 from app.rules.deposits import deposit_of
-from app.rules.terms import request_of
+from app.rules.terms import is_over, is_stale, not_over, request_of
 from app.rules.view import WholeView
 from app.statements.disclosure import NamedDisclosure
-from app.statements.kinds import Capsule, Digest, Id, ReleaseOrder, ReleaseRequest
+from app.statements.kinds import Capsule, Digest, Id, ReleaseObjection, ReleaseOrder, ReleaseRequest, ReleaseWithdraw
 
 MAX_RECORD_BYTES = 65_536
 
@@ -70,6 +71,11 @@ class Progress:
     accessed: bool
     ended: bool
     stale: bool
+    status: str
+    """`waits`, `released`, `stale`, or how it ended: `opened`, `malformed`, `withdrawn`, `expired`, `published`."""
+    opens_at: int
+    expires_at: int
+    objections: tuple[str, ...]
 
 
 class AskedVault:
@@ -144,8 +150,8 @@ async def request(
         sealed = _capsule(deposit, panel_id)
         record = record_of(state.view, panel_of(state.view, sealed.panel_id))
         kept = AskedVault(client.vault)
-        _forget_stale(state.view, kept)
-        _refuse_open(state.view, sealed, record.epoch_id)
+        _forget_useless(state, kept)
+        _refuse_open(state, sealed, record.epoch_id)
         made = _unsent(state.view, kept, order, sealed, record.epoch_id)
         if made is None:
             note = None
@@ -170,8 +176,57 @@ async def request(
         return await client.post(claims)
 
 
-def progress_of(view: WholeView, digest: bytes) -> Progress:
-    """Return what has come of a request. Raises Refused (unknown_request)."""
+async def withdraw(client: Client, request: bytes, words: str | None = None) -> Receipt:
+    """Take one's own request back, and destroy the secret that what came for it could be opened with.
+
+    Raises Refused (unknown_request, not_a_recipient, request_ended, request_expired).
+    """
+    with only_one(client.home.path):
+        state = await client.sync()
+        asked = request_of(state.view, request)
+        if asked.recipient != state.me.id:
+            raise Refused(f"the request {request.hex()} is of another member", "Name yours.", code="not_a_recipient")
+        not_over(asked, state.taken_at)
+        note = None
+        if words is not None:
+            note = await client.put_note(words, (), case_recipients(state.view, asked.case_id))
+        receipt = await client.post(ReleaseWithdraw(request=request, note=note))
+        AskedVault(client.vault).destroy(asked.state.req_hash)
+        return receipt
+
+
+async def object_to(client: Client, request: bytes, words: str | None = None) -> Receipt:
+    """Object to another's request, for reasons sealed to the case and its judges.
+
+    Raises Refused (unknown_request, not_in_case, own_request, already_released, already_objected, …).
+    """
+    state = await client.sync()
+    asked = request_of(state.view, request)
+    note = None
+    if words is not None:
+        note = await client.put_note(words, (), case_recipients(state.view, asked.case_id))
+    return await client.post(ReleaseObjection(request=request, note=note))
+
+
+def others_requests(state: State) -> tuple[Request, ...]:
+    """Requests of others that wait in the cases that this person is a party of: he may object to them."""
+    me, view = state.me.id, state.view
+    mine = {each.id for each in view.aggregates.values() if isinstance(each, Case) and me in each.parties}
+    found = [
+        each
+        for each in view.aggregates.values()
+        if isinstance(each, Request)
+        and each.case_id.hex() in mine
+        and each.recipient != me
+        and not each.state.released
+        and not is_over(each, state.taken_at)
+        and not is_stale(view, each)
+    ]
+    return tuple(sorted(found, key=lambda each: (each.asked_at, each.id)))
+
+
+def progress_of(view: WholeView, digest: bytes, now: int = 0) -> Progress:
+    """Return what has come of a request, at `now` (Unix seconds). Raises Refused (unknown_request)."""
     asked = request_of(view, digest)
     epoch = view.find(Epoch, asked.epoch_id.hex())
     judges = names_of(view, epoch.judges if epoch is not None else ())
@@ -194,25 +249,25 @@ def progress_of(view: WholeView, digest: bytes) -> Progress:
         accessed=asked.accessed,
         ended=asked.state.ended,
         stale=is_stale(view, asked),
+        status=status_of(view, asked, now),
+        opens_at=asked.opens_at,
+        expires_at=asked.expires_at,
+        objections=names_of(view, tuple(each.member for each in asked.objections)),
     )
 
 
-def is_stale(view: WholeView, asked: Request) -> bool:
-    """Whether a successor epoch came before the request was released (SPEC 5.6): nothing more will come of it."""
-    panel = view.find(Panel, asked.panel_id.hex())
-    current = panel.epoch_id if panel is not None else None
-    return not asked.state.ended and not asked.state.released and current != asked.epoch_id
-
-
 def own_request(state: State, deposit_id: bytes) -> bytes:
-    """This person's newest request for a deposit that is neither ended nor stale. Raises Refused (unknown_request)."""
+    """This person's newest request for a deposit of which something may come, or came and was not opened yet.
+
+    Raises Refused (unknown_request).
+    """
     mine = [
         (state.indices.get(bytes.fromhex(each.id), -1), bytes.fromhex(each.id))
         for each in state.view.aggregates.values()
         if isinstance(each, Request)
         and (each.recipient, each.deposit_id) == (state.me.id, deposit_id)
-        and not each.state.ended
-        and not is_stale(state.view, each)
+        and each.end in (None, "expired")
+        and not _is_useless(state, each)
     ]
     if not mine:
         raise refuse(
@@ -252,9 +307,12 @@ def _capsule(deposit: Deposited, panel_id: bytes | None) -> Capsule:
     raise refuse("wrong_panel", f"the deposit {deposit.id} is not sealed to that panel", "Name one of its panels.")
 
 
-def _refuse_open(view: WholeView, sealed: Capsule, epoch_id: bytes) -> None:
-    capsule = view.find(SealedCapsule, sealed.ct_hash.hex())
-    if capsule is not None and capsule.state.open_request is not None and capsule.state.open_request[1] == epoch_id:
+def _refuse_open(state: State, sealed: Capsule, epoch_id: bytes) -> None:
+    capsule = state.view.find(SealedCapsule, sealed.ct_hash.hex())
+    if capsule is None or capsule.newest is None or capsule.state.open_request is None:
+        return
+    newest = request_of(state.view, capsule.newest)
+    if capsule.state.open_request[1] == epoch_id and not is_over(newest, state.taken_at):
         raise PanelError("request_open")
 
 
@@ -270,13 +328,19 @@ def _unsent(view: WholeView, kept: AskedVault, order: bytes, sealed: Capsule, ep
     return None
 
 
-def _forget_stale(view: WholeView, kept: AskedVault) -> None:
-    """Destroy the secrets of requests that a successor epoch overtook: what came for them must stay worth nothing."""
-    asked = {each.state.req_hash: each for each in view.aggregates.values() if isinstance(each, Request)}
+def _forget_useless(state: State, kept: AskedVault) -> None:
+    """Destroy the secrets of requests that a successor epoch overtook, that were withdrawn, or that were over before
+    they were released: what came for them must stay worth nothing."""
+    asked = {each.state.req_hash: each for each in state.view.aggregates.values() if isinstance(each, Request)}
     for each in tuple(kept.all()):
         found = asked.get(each.req_hash)
-        if found is not None and is_stale(view, found):
+        if found is not None and _is_useless(state, found):
             kept.destroy(each.req_hash)
+
+
+def _is_useless(state: State, asked: Request) -> bool:
+    over = is_over(asked, state.taken_at) and not asked.state.released
+    return asked.end == "withdrawn" or over or is_stale(state.view, asked)
 
 
 def _name(req_hash: bytes) -> str:

@@ -238,11 +238,12 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """One judge's decision: his index in the epoch, and for a grant the hash of his contribution."""
+    """One judge's decision: his index in the epoch, for a grant the hash of his contribution, and the statement."""
 
     judge: Count
     member: Member
     contribution: Digest | None
+    digest: Digest
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

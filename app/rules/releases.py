@@ -147,7 +147,12 @@ def decision(act: Act[ReleaseDecision]) -> Iterator[Aggregate]:
             f"the others may object to the request {asked.id} until {asked.opens_at} (Unix time)",
             "Grant it after that, when you know what they say. A refusal may come at once.",
         )
-    made = Decision(judge=judge, member=epoch.judges[judge - 1], contribution=claims.contribution)
+    made = Decision(
+        judge=judge,
+        member=epoch.judges[judge - 1],
+        contribution=claims.contribution,
+        digest=act.statement.digest,
+    )
     yield replace(asked, decisions=(*asked.decisions, made))
 
 

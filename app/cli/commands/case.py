@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.output import add_json, show
-from app.cli.person import add_note, connected, digest_of, id_of, member_of, words_of
+from app.cli.person import add_note, connected, digest_of, duration, id_of, member_of, seconds_of, words_of
 from app.errors import BadInput
 
 if TYPE_CHECKING:
@@ -24,9 +24,38 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     actions = parser.add_subparsers(metavar="ACTION", required=True)
 
     opened = actions.add_parser(
-        "open", help="open a case (registrar or clerk)", description="Open a case (registrar or clerk)."
+        "open",
+        help="open a case, with its release rules (registrar or clerk)",
+        description="Open a case (registrar or clerk). Its release rules are signed with it and never change.",
     )
     add_note(opened, "--title", "title and docket number")
+    opened.add_argument(
+        "--notice",
+        type=seconds_of,
+        metavar="TIME",
+        default="0s",
+        help="how long others see a request, and may object, before a judge may grant it, such as 7d; default: none",
+    )
+    opened.add_argument(
+        "--request-lasts",
+        type=seconds_of,
+        metavar="TIME",
+        default="90d",
+        help="when a request is over; default: 90d",
+    )
+    opened.add_argument(
+        "--order-lasts",
+        type=seconds_of,
+        metavar="TIME",
+        default="400d",
+        help="how long an order may be asked under; default: 400d",
+    )
+    opened.add_argument(
+        "--contribute",
+        choices=("with-grant", "at-quorum"),
+        default="with-grant",
+        help="when judges' contributions may come: with each grant (default), or only once k judges have granted",
+    )
     add_json(opened)
     opened.set_defaults(run=lambda args: asyncio.run(run_open(args)))
 
@@ -85,16 +114,34 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 async def run_open(args: argparse.Namespace) -> int:
     """Open a case under a fresh id; the title is sealed to its opener, and later to each party."""
-    from app.statements.kinds import CaseOpen  # noqa: PLC0415
+    from app.fields import write_record  # noqa: PLC0415
+    from app.statements.kinds import CaseOpen, ReleaseRules  # noqa: PLC0415
 
     title = words_of(args.note)
     async with connected() as client:
         await client.sync()
         note = await client.put_note(title, (), ()) if title is not None else None
         case_id = client.rng(16)
-        receipt = await client.post(CaseOpen(case_id=case_id, note=note))
-    show(args, {"case": case_id.hex(), "index": receipt.index}, [f"case {case_id.hex()}: entry {receipt.index}"])
+        rules = ReleaseRules(
+            notice_seconds=args.notice,
+            request_seconds=args.request_lasts,
+            order_seconds=args.order_lasts,
+            contribute=args.contribute,
+        )
+        receipt = await client.post(CaseOpen(case_id=case_id, rules=rules, note=note))
+    document: dict[str, Any] = {"case": case_id.hex(), "index": receipt.index, "rules": write_record(rules)}
+    show(args, document, [f"case {case_id.hex()}: entry {receipt.index}", *rules_lines(document["rules"])])
     return 0
+
+
+def rules_lines(rules: dict[str, Any]) -> list[str]:
+    """A case's release rules for people."""
+    notice, when = rules["notice_seconds"], rules["contribute"]
+    return [
+        f"  notice to the others: {duration(notice) if notice else 'none'}",
+        f"  a request lasts {duration(rules['request_seconds'])}, an order {duration(rules['order_seconds'])}",
+        f"  contributions: {'with each grant' if when == 'with-grant' else 'once k judges have granted'}",
+    ]
 
 
 async def run_assign(args: argparse.Namespace) -> int:
@@ -190,8 +237,10 @@ async def run_list(args: argparse.Namespace) -> int:
 
 async def run_show(args: argparse.Namespace) -> int:
     """Show a case: people, panels, deposits, requests."""
+    from app.client.earlier import status_of  # noqa: PLC0415
     from app.client.mistakes import fate_words  # noqa: PLC0415
     from app.client.panel import case_of, panels_of  # noqa: PLC0415
+    from app.fields import write_record  # noqa: PLC0415
     from app.rules.aggregates import Deposited, Person, Request  # noqa: PLC0415
     from app.rules.mistakes import fate_of  # noqa: PLC0415
 
@@ -209,10 +258,11 @@ async def run_show(args: argparse.Namespace) -> int:
         person = state.view.find(Person, member) if member else None
         return person.name if person is not None else member or "nobody"
 
-    document = {
+    document: dict[str, Any] = {
         "case": case.id,
         "title": title,
         "opened_by": case.opened_by,
+        "rules": write_record(case.rules),
         "presiding": case.presiding,
         "recused": [{"member": each, "name": name(each)} for each in case.recused],
         "parties": [{"member": each, "name": name(each)} for each in case.parties],
@@ -240,10 +290,17 @@ async def run_show(args: argparse.Namespace) -> int:
             for each in deposits
         ],
         "requests": [
-            {"request": each.id, "deposit": each.deposit_id.hex(), "recipient": each.recipient} for each in requests
+            {
+                "request": each.id,
+                "deposit": each.deposit_id.hex(),
+                "recipient": each.recipient,
+                "status": status_of(state.view, each, state.taken_at),
+            }
+            for each in requests
         ],
     }
     lines = [f"case {case.id}: {title or '(no title for you)'}", f"  opened by {name(case.opened_by)}"]
+    lines += rules_lines(document["rules"])
     lines += [f"  party {name(each)} ({each})" for each in case.parties]
     lines += [
         f"  panel {each.panel_id.hex()}: {each.k} of {each.n}, epoch {each.epoch}: "
@@ -259,7 +316,9 @@ async def run_show(args: argparse.Namespace) -> int:
             lines.append(f"    legal holds: {len(each.holds)} (see `muniment hold list {each.id}`)")
         if fates[each.id].seen_by:
             lines.append(f"    seen by {', '.join(name(member) for member in fates[each.id].seen_by)}")
-    lines += [f"  request {each.id} for {each.deposit_id.hex()} by {name(each.recipient)}" for each in requests]
+    for asked in requests:
+        status = status_of(state.view, asked, state.taken_at)
+        lines.append(f"  request {asked.id} for {asked.deposit_id.hex()} by {name(asked.recipient)}: {status}")
     show(args, document, lines)
     return 0
 

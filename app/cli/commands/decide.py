@@ -1,11 +1,11 @@
-"""`muniment decide REQUEST`: what a judge is asked, everything checked; and his grant or refusal."""
+"""`muniment decide REQUEST…`: what a judge is asked, everything checked; and his grant or refusal."""
 
 import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.output import add_json, show
-from app.cli.person import add_note, as_person, digest_of, paper_of, words_of
+from app.cli.person import add_note, as_person, day, digest_of, paper_of, words_of
 from app.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,9 +21,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         help="see what is asked of you as a judge, and grant or refuse it",
         description="Without --grant or --refuse: show case, order, deposit, who asks and what was disclosed. To grant "
         "you name the court's paper, which you got from the court and not through the service: its SHA-256 must be "
-        "the one that the presiding judge signed.",
+        "the one that the presiding judge signed. Several requests are decided alike, one after another: all are "
+        "checked before the first is. Shown too: who objected and why, what other judges refused, and every other "
+        "request for the same deposit, since contributions add up across requests.",
     )
-    parser.add_argument("request", type=digest_of, metavar="REQUEST", help="the request's digest, from `inbox`")
+    parser.add_argument(
+        "requests", type=digest_of, nargs="+", metavar="REQUEST", help="the request's digest, from `inbox`; repeatable"
+    )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--grant", action="store_true", help="grant; needs --order")
     what.add_argument("--refuse", action="store_true", help="refuse; --reason says why")
@@ -44,25 +48,29 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("a reason is given with a refusal", "Add --refuse.", code="bad_option")
     paper, reason = paper_of(args.order) if args.order is not None else None, words_of(args.note)
 
-    async def work(client: "Client") -> dict[str, Any]:
-        judge = Judge(client)
-        docket, words = await judge.docket(args.request)
-        found = _document(docket, words)
-        if paper is not None:
-            check_document(docket, document_hash(paper))
-            found["order"]["paper_in_hand"] = "equal"
-        if args.grant and paper is not None:
-            granted, sent = await judge.grant(args.request, paper)
-            found["decision"] = "grant"
-            found["grant_index"] = granted.index if granted is not None else None
-            found["contribution_index"] = sent.index
-        elif args.refuse:
-            found["decision"] = "refuse"
-            found["refusal_index"] = (await judge.refuse(args.request, reason)).index
-        return found
+    async def work(client: "Client") -> list[dict[str, Any]]:
+        judge, found = Judge(client), []
+        for request in dict.fromkeys(args.requests):
+            docket, words = await judge.docket(request)
+            shown = _document(docket, words)
+            if paper is not None:
+                check_document(docket, document_hash(paper))
+                shown["order"]["paper_in_hand"] = "equal"
+            found.append((request, shown))
+        for request, shown in found:
+            if args.grant and paper is not None:
+                granted, sent = await judge.grant(request, paper)
+                shown["decision"] = "grant"
+                shown["grant_index"] = granted.index if granted is not None else None
+                shown["contribution_index"] = sent.index if sent is not None else None
+            elif args.refuse:
+                shown["decision"] = "refuse"
+                shown["refusal_index"] = (await judge.refuse(request, reason)).index
+        return [shown for _, shown in found]
 
     found = as_person(work)
-    show(args, found, _lines(found))
+    lines = [line for each in found for line in _lines(each)]
+    show(args, found[0] if len(found) == 1 else {"requests": found}, lines)
     return 0
 
 
@@ -95,6 +103,29 @@ def _document(docket: "Docket", words: "Words") -> dict[str, Any]:
         "disclosed": [{"item": each.item, "slot": each.slot, "value": each.value} for each in words.shown],
         "faults": [{"code": each.code, "message": each.message} for each in words.faults],
         "panel": {"id": docket.panel_id.hex(), "k": docket.k, "judges": names, "you": docket.index},
+        "asked_at": docket.asked_at,
+        "opens_at": docket.opens_at,
+        "expires_at": docket.expires_at,
+        "contribute": "at-quorum" if docket.at_quorum else "with-grant",
+        "objections": [{"by": who, "words": said} for who, said in words.objections],
+        "refusals": [{"by": who, "words": said} for who, said in words.refusals],
+        "earlier": [
+            {
+                "request": each.request.hex(),
+                "requester": each.requester,
+                "order": each.order.hex(),
+                "document": each.document.hex() if each.document is not None else None,
+                "asked_at": each.asked_at,
+                "status": each.status,
+                "granted": list(each.granted),
+                "refused": list(each.refused),
+                "contributed": list(each.contributed),
+                "objections": each.objections,
+                "adds_up": each.adds_up,
+            }
+            for each in docket.earlier
+        ],
+        "judges_in_hand": docket.in_hand,
         "decided": [{"judge": names[judge - 1], "granted": granted} for judge, granted in docket.decided],
         "decision": None,
     }
@@ -132,12 +163,39 @@ def _lines(found: dict[str, Any]) -> list[str]:
         lines.append(
             f"  disclosed by the requester, and true to the deposit: {each['slot']} of the {where}: {each['value']}"
         )
+    lines += _others_lines(found)
     lines += [f"  NOT shown: {each['message']} [{each['code']}]" for each in found["faults"]]
     lines += [f"  {each['judge']} {'granted' if each['granted'] else 'refused'}" for each in found["decided"]]
-    if found["decision"] == "grant":
+    if found["decision"] == "grant" and found["contribution_index"] is None:
+        lines.append(f"granted; your contribution is sent by `muniment act` once {panel['k']} judges have granted")
+    elif found["decision"] == "grant":
         lines.append(
             f"granted; your grant was proven, then the contribution sent (index {found['contribution_index']})"
         )
     elif found["decision"] == "refuse":
         lines.append(f"refused (index {found['refusal_index']})")
+    return lines
+
+
+def _others_lines(found: dict[str, Any]) -> list[str]:
+    """What others say of the request, and what was asked for the same deposit before."""
+    k, lines = found["panel"]["k"], []
+    lines.append(f"  asked {day(found['asked_at'])}; over {day(found['expires_at'])}")
+    if found["opens_at"] > found["asked_at"]:
+        lines.append(f"  the others may object, and nobody may grant it, before {day(found['opens_at'])}")
+    if found["contribute"] == "at-quorum":
+        lines.append(f"  contributions are sent only when {k} judges have granted this request")
+    for what, said in (("OBJECTION of", found["objections"]), ("refused by", found["refusals"])):
+        for each in said:
+            lines.append(f"  {what} {each['by']}{':' if each['words'] else ', without reasons'}")
+            lines += [f"    {line}" for line in (each["words"] or "").split("\n") if line]
+    for each in found["earlier"]:
+        lines.append(f"  another request for this deposit: {each['request']}, {each['status']}")
+        lines.append(f"    by {each['requester']}, {day(each['asked_at'])}, under the order {each['order']}")
+        for what in ("granted", "refused", "contributed"):
+            lines += [f"    {what}: {', '.join(each[what])}"] if each[what] else []
+        if each["contributed"] and each["adds_up"]:
+            lines.append("    BEWARE: these contributions add up with those for the request above")
+    if any(each["contributed"] and each["adds_up"] for each in found["earlier"]):
+        lines.append(f"  contributions of {found['judges_in_hand']} judges exist for this deposit; {k} open it")
     return lines

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from app.cli.commands.panel import progress_document, progress_lines
 from app.cli.commands.panel_backup import paper_document, paper_lines
 from app.cli.output import add_json, show
-from app.cli.person import as_person
+from app.cli.person import as_person, day
 
 if TYPE_CHECKING:
     from app.client.duties import Duty
@@ -21,6 +21,19 @@ _WORDS = {
     "ack": "acknowledge (visit 2) for the panel",
     "decide": "decide on the request",
     "contribute": "send the contribution that you granted for the request",
+}
+
+
+_STATUS = {
+    "waits": "waits for the judges",
+    "released": "released",
+    "stale": "overtaken, since the panel's judges changed: make a new request under the same order",
+    "opened": "opened",
+    "malformed": "opened, and found malformed",
+    "withdrawn": "withdrawn",
+    "expired": "over: its time has passed",
+    "published": "opened in public",
+    "ended": "ended",
 }
 
 
@@ -67,6 +80,10 @@ def request_document(found: "Progress") -> dict[str, Any]:
         "accessed": found.accessed,
         "ended": found.ended,
         "stale": found.stale,
+        "status": found.status,
+        "opens_at": found.opens_at,
+        "expires_at": found.expires_at,
+        "objections": list(found.objections),
     }
 
 
@@ -91,9 +108,10 @@ def inbox_lines(found: dict[str, Any], *, more: bool = False) -> list[str]:
 
 def run(args: argparse.Namespace) -> int:
     """Print and return 0."""
+    from app.client.duties import names_of  # noqa: PLC0415
     from app.client.judge import Judge  # noqa: PLC0415
     from app.client.mistakes import new_deposits  # noqa: PLC0415
-    from app.client.release import progress_of  # noqa: PLC0415
+    from app.client.release import others_requests, progress_of  # noqa: PLC0415
     from app.rules.aggregates import Request  # noqa: PLC0415
 
     async def work(client: "Client") -> dict[str, Any]:
@@ -101,13 +119,22 @@ def run(args: argparse.Namespace) -> int:
         state = client.state
         assert state is not None  # noqa: S101 - the inbox has synced
         mine = [
-            request_document(progress_of(state.view, bytes.fromhex(each.id)))
+            request_document(progress_of(state.view, bytes.fromhex(each.id), state.taken_at))
             for _, each in sorted(state.view.aggregates.items())
             if isinstance(each, Request) and each.recipient == state.me.id
         ]
         return {
             **inbox_document(state.view, found),
             "requests": mine,
+            "others_requests": [
+                {
+                    **request_document(progress_of(state.view, bytes.fromhex(each.id), state.taken_at)),
+                    "case": each.case_id.hex(),
+                    "requester": names_of(state.view, (each.recipient,))[0],
+                    "objected": any(said.member == state.me.id for said in each.objections),
+                }
+                for each in others_requests(state)
+            ],
             "new_deposits": [
                 {"deposit": each.deposit_id.hex(), "case": each.case_id.hex(), "depositor": each.depositor}
                 for each in new_deposits(state.view, state.me)
@@ -115,16 +142,20 @@ def run(args: argparse.Namespace) -> int:
         }
 
     found = as_person(work)
-    lines = inbox_lines(found, more=bool(found["new_deposits"]))
+    lines = inbox_lines(found, more=bool(found["new_deposits"] or found["others_requests"]))
     for each in found["requests"]:
-        state = "opened" if each["ended"] else "released" if each["released"] else "waits for the judges"
-        if each["stale"]:
-            state = "overtaken, since the panel's judges changed: make a new request under the same order"
-        lines.append(f"your request {each['request']} for the deposit {each['deposit']}: {state}")
-        lines.append(f"  {each['contributions']} of {each['k']} contributions")
-        for what in ("granted", "refused", "silent", "recused"):
+        lines.append(f"your request {each['request']} for the deposit {each['deposit']}: {_STATUS[each['status']]}")
+        lines.append(f"  {each['contributions']} of {each['k']} contributions; over {day(each['expires_at'])}")
+        for what in ("objections", "granted", "refused", "silent", "recused"):
             if each[what]:
                 lines.append(f"  {what}: {', '.join(each[what])}")
+    for each in found["others_requests"]:
+        lines.append(f"{each['requester']} asks for the deposit {each['deposit']} in the case {each['case']}")
+        if each["objected"]:
+            lines.append("  you objected")
+        else:
+            until = f", before {day(each['opens_at'])} in any case in time" if each["opens_at"] else ""
+            lines.append(f"  to object{until}: muniment object {each['request']} --reason FILE")
     for each in found["new_deposits"]:
         lines.append(f"new deposit {each['deposit']} in the case {each['case']}, by {each['depositor']}")
         lines.append(f"  once you have seen it: muniment deposit --acknowledge {each['deposit']}")

@@ -1,4 +1,4 @@
-"""`muniment request ORDER DEPOSIT`: ask the panel for a deposit that an order names you for."""
+"""`muniment request ORDER DEPOSIT…`: ask the panel for deposits that an order names you for."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.output import add_json, show
 from app.cli.person import add_note, as_person, digest_of, id_of, words_of
-from app.errors import BadInput
+from app.errors import BadInput, Refused
 
 if TYPE_CHECKING:
     from app.client.session import Client
@@ -24,7 +24,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "until the evidence was opened. Run again after an interruption: the same request is sent.",
     )
     parser.add_argument("order", type=digest_of, metavar="ORDER", help="the order's digest")
-    parser.add_argument("deposit", type=id_of, metavar="DEPOSIT", help="the deposit's id")
+    parser.add_argument(
+        "deposits", type=id_of, nargs="+", metavar="DEPOSIT", help="the deposit's id; each is a request of its own"
+    )
     parser.add_argument("--panel", type=digest_of, metavar="PANEL", help="of which panel; default: the first")
     parser.add_argument(
         "--disclose",
@@ -41,23 +43,46 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 def run(args: argparse.Namespace) -> int:
     """Ask, print, return 0."""
     from app.client.release import request  # noqa: PLC0415
+    from app.panels.errors import PanelError  # noqa: PLC0415
 
     words, disclosures = words_of(args.note), _disclosures(args.disclose)
 
-    async def work(client: "Client") -> dict[str, Any]:
-        receipt = await request(
-            client,
-            order=args.order,
-            deposit_id=args.deposit,
-            panel_id=args.panel,
-            words=words,
-            disclosures=disclosures,
-        )
-        return {"request": receipt.statement.digest.hex(), "index": receipt.index}
+    if len(args.deposits) > 1 and disclosures:
+        raise BadInput("disclosures are of one deposit", "Ask for each deposit alone.", code="bad_option")
 
-    found = as_person(work)
-    show(args, found, [f"request {found['request']}", "  waits for the judges; `muniment inbox` shows how far it is"])
-    return 0
+    async def work(client: "Client") -> list[dict[str, Any]]:
+        found = []
+        for deposit_id in dict.fromkeys(args.deposits):
+            try:
+                receipt = await request(
+                    client,
+                    order=args.order,
+                    deposit_id=deposit_id,
+                    panel_id=args.panel,
+                    words=words,
+                    disclosures=disclosures,
+                )
+            except (PanelError, Refused) as error:
+                # Somebody else's request for this deposit is open, say: the others do not wait for it.
+                if len(args.deposits) == 1:
+                    raise
+                fault = {"code": error.code, "message": error.message, "next_step": error.next_step}
+                found.append({"deposit": deposit_id.hex(), "request": None, "index": None, "fault": fault})
+            else:
+                made = receipt.statement.digest.hex()
+                found.append({"deposit": deposit_id.hex(), "request": made, "index": receipt.index, "fault": None})
+        return found
+
+    found, lines = as_person(work), []
+    for each in found:
+        if each["fault"] is None:
+            lines += [f"request {each['request']}" + (f" for the deposit {each['deposit']}" if len(found) > 1 else "")]
+        else:
+            lines += [f"NOT asked for {each['deposit']}: {each['fault']['message']} [{each['fault']['code']}]"]
+    if any(each["fault"] is None for each in found):
+        lines.append("  waits for the judges; `muniment inbox` shows how far it is")
+    show(args, found[0] if len(found) == 1 else {"requests": found}, lines)
+    return 1 if any(each["fault"] is not None for each in found) else 0
 
 
 def _disclosures(path: Path | None) -> "tuple[NamedDisclosure, ...]":

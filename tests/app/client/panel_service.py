@@ -35,7 +35,17 @@ from app.sealing.inventory import InventoryItem, format_inventory, make_inventor
 from app.sealing.manifest import Manifest, format_manifest, manifest_hash, manifest_item
 from app.sealing.segments import segment_sizes
 from app.sealing.x25519 import Identity
-from app.statements.kinds import Access, Capsule, CaseAssign, Deposit, DepositSlots, MemberEnrol, MemberRevoke
+from app.statements.kinds import (
+    DEFAULT_RULES,
+    Access,
+    Capsule,
+    CaseAssign,
+    Deposit,
+    DepositSlots,
+    MemberEnrol,
+    MemberRevoke,
+    ReleaseRules,
+)
 from app.statements.statement import parse_statement
 from tests.app.client.world_service import WorldService, keys_of, trust_of
 from tests.app.rules.world import World, founded, fresh, seed
@@ -210,8 +220,9 @@ class Bench:
         """A fresh process of that person."""
         trust = changes.pop("trust", self.trust)
         url = changes.pop("url", self.url)
+        slow = changes.pop("slow", 0)
         async with Client(
-            Home(self.homes / name), keys_of(name), trust, url, clock=lambda: self.world.now, pause=at_once
+            Home(self.homes / name), keys_of(name), trust, url, clock=lambda: self.world.now - slow, pause=at_once
         ) as client:
             yield client
 
@@ -248,8 +259,9 @@ class Bench:
                 await approve(registrar, act.digest, seed(key))
             await open_session(registrar, self.panel_id)
 
-    def assign(self) -> None:
-        self.case_id = self.world.open_case("case", "lawyer1", "lawyer2")
+    def assign(self, name: str = "case", rules: ReleaseRules = DEFAULT_RULES) -> None:
+        """Open a case of both lawyers under these rules, with the panel and judge1 presiding; it is the one at hand."""
+        self.case_id = self.world.open_case(name, "lawyer1", "lawyer2", rules=rules)
         self.world.do(
             "clerk", CaseAssign(case_id=self.case_id, panel_id=self.panel_id, presiding=self.world.id("judge1"))
         )

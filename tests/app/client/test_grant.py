@@ -344,7 +344,7 @@ def tampered(release: Release, **changes: Any) -> WholeView:
 
 def looked_at(release: Release, view: WholeView, judge: str = "judge2") -> Any:
     assert release.request is not None
-    return examine(view, release.world.id(judge), release.request.digest)
+    return examine(view, release.world.id(judge), release.request.digest, release.world.now)
 
 
 def test_the_docket_names_what_it_checked(ready: Release) -> None:
