@@ -9,6 +9,7 @@ from app.sealing.manifest import manifest_hash
 from app.statements.disclosure import NamedDisclosure
 from app.statements.keys import thumbprint
 from app.statements.kinds import Approval, Genesis, MemberEnrol, MemberKey
+from app.statements.proofanchor import ProofAnchor, anchor_json
 from app.statements.prooffile import ProofFile, Proven, format_proof_file, known_lines
 from app.statements.statement import Statement, parse_statement
 from app.statements.trust import Trust
@@ -47,9 +48,15 @@ def proven(state: State, index: int, trust: Trust) -> Proven:
 
 
 def make_proof(
-    state: State, deposit_id: bytes, manifest: str, disclosures: Sequence[NamedDisclosure], trust: Trust
+    state: State,
+    deposit_id: bytes,
+    manifest: str,
+    disclosures: Sequence[NamedDisclosure],
+    trust: Trust,
+    *,
+    anchors: Sequence[ProofAnchor] = (),
 ) -> bytes:
-    """Return the proof file of a deposit for the holders of `trust`.
+    """Return the proof file of a deposit for the holders of `trust`, with `anchors` (`app.client.anchors`).
 
     Raises Refused (unknown_deposit), Mismatch (manifest_mismatch), BadInput (other_ledger, not_in_policy).
     """
@@ -80,6 +87,7 @@ def make_proof(
             disclosures=tuple(disclosures),
             manifest=manifest,
             signers=tuple(proven(state, each, trust) for each in signers_of(state, statement, index)),
+            anchors=tuple(anchor_json(each) for each in anchors),
         )
     )
 

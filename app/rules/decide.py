@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import AppError, Refused
-from app.rules import cases, ceremonies, deposits, holds, members, mistakes, publications, releases, replies
+from app.rules import anchors, cases, ceremonies, deposits, holds, members, mistakes, publications, releases, replies
 from app.rules.act import Act, Circumstances, refuse
 from app.rules.aggregates import Aggregate, KeyHolder, Person, Registry, key_of
 from app.rules.view import View
@@ -66,6 +66,7 @@ HANDLERS: dict[str, Handler] = {
     "release.permit": publications.permit,
     "release.publish": publications.publish,
     "access": releases.access,
+    "anchor": anchors.anchor,
 }
 
 
@@ -153,6 +154,9 @@ def _limits(kind: str) -> tuple[int, int | None]:
     """Return the longest validity of a kind, and how old its `seen` may be (None: not checked), in seconds."""
     if kind == "approval":
         return 400 * DAY, None
+    if kind == "anchor":
+        # The stamped checkpoint is as old as Bitcoin took to confirm it, or a calendar to come back.
+        return DAY, None
     if kind == "panel.roster":
         # A reserve roster is signed beforehand and submitted after the first session ended.
         return 400 * DAY, None

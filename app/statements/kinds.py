@@ -419,6 +419,17 @@ class Access:
     recipient: Member
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anchor:
+    """Somebody outside vouches for when the checkpoint that `seen` names existed; `anchor` is the SHA-256 of his bytes.
+
+    `seen` is the stamped checkpoint: so the rules for `seen` already hold it to this ledger.
+    """
+
+    form: Literal["rfc3161", "opentimestamps"]
+    anchor: Digest
+
+
 Claims = (
     Genesis
     | Approval
@@ -454,6 +465,7 @@ Claims = (
     | ReleasePermit
     | ReleasePublish
     | Access
+    | Anchor
 )
 
 KINDS: dict[str, type[Claims]] = {
@@ -491,11 +503,12 @@ KINDS: dict[str, type[Claims]] = {
     "release.permit": ReleasePermit,
     "release.publish": ReleasePublish,
     "access": Access,
+    "anchor": Anchor,
 }
 """The closed table: wire name to claims."""
 
 KIND_OF = {record: name for name, record in KINDS.items()}
-_PUBLIC = frozenset(name for name in KINDS if name.startswith("panel.")) | {"genesis", "approval"}
+_PUBLIC = frozenset(name for name in KINDS if name.startswith("panel.")) | {"genesis", "approval", "anchor"}
 
 
 def is_public(kind: str, claims: Claims) -> bool:

@@ -13,6 +13,7 @@ from itertools import pairwise
 from app.canonical import format_json, parse_json, take_list, take_object, take_str
 from app.errors import BadInput
 from app.statements.disclosure import NamedDisclosure, parse_named_disclosure
+from app.statements.proofanchor import MAX_ANCHORS
 from app.statements.statement import MAX_STATEMENT_BYTES
 from ledger.errors import LedgerError
 from ledger.note import Note
@@ -50,6 +51,7 @@ class ProofFile:
     signers: tuple[Proven, ...]
     """What founds the depositor's key: genesis, enrolments with approvals, rotations; in ledger order."""
     anchors: tuple[object, ...] = ()
+    """JSON values: `app.statements.proofanchor` reads and writes them."""
 
 
 def order_of(disclosure: NamedDisclosure) -> tuple[int, int]:
@@ -105,7 +107,7 @@ def parse_proof_file(data: bytes) -> ProofFile:
             _proven(take_object(each, ("statement", "leaf", "tlog_proof"), f"signer {number}"), f"signer {number}")
             for number, each in enumerate(signers)
         ),
-        anchors=tuple(take_list(fields["anchors"], "the anchors", max_items=64)),
+        anchors=tuple(take_list(fields["anchors"], "the anchors", max_items=MAX_ANCHORS)),
     )
 
 

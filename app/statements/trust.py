@@ -11,6 +11,7 @@ from app.errors import BadInput, CannotTell
 from app.fields import read_record, write_record
 from app.statements.kinds import Authority, Digest, Genesis, Origin
 from app.statements.statement import Statement
+from app.statements.trust_time import HeaderTrust, TsaTrust, read_headers, read_tsa
 from ledger.errors import LedgerError
 from ledger.policy import Policy
 
@@ -37,16 +38,37 @@ class Trust:
     policy: Policy
     policy_text: str
     text: str
+    tsa: TsaTrust | None = None
+    """The time-stamp authorities that count; None: the file asks for no time-stamp."""
+    headers: HeaderTrust | None = None
+    """From where Bitcoin's headers are followed; None: the file asks for no anchor in it."""
 
     @property
     def sha256(self) -> bytes:
         return hashlib.sha256(self.text.encode()).digest()
 
 
-def format_trust(*, origin: str, genesis: bytes, authority: Authority, policy_text: str) -> str:
-    """Return the text of a trust file."""
+def format_trust(
+    *,
+    origin: str,
+    genesis: bytes,
+    authority: Authority,
+    policy_text: str,
+    tsa: object = None,
+    seal: object = None,
+    headers: object = None,
+) -> str:
+    """Return the text of a trust file; `tsa` and `headers` as `app.statements.trust_time` writes them."""
     fields = write_record(_Fields(origin=origin, genesis=genesis, authority=authority))
-    return format_json({"format": FORMAT, **fields, "policy": policy_text})
+    later = {"tsa": tsa, "seal": seal, "headers": headers}
+    return format_json(
+        {
+            "format": FORMAT,
+            **fields,
+            "policy": policy_text,
+            **{name: value for name, value in later.items() if value is not None},
+        }
+    )
 
 
 def parse_trust(text: str | bytes) -> Trust:
@@ -61,9 +83,8 @@ def parse_trust(text: str | bytes) -> Trust:
     extra = [each for each in value if each not in _KEYS]
     if [each for each in value if each in _KEYS] != _KEYS or extra != [each for each in _LATER if each in value]:
         raise BadInput(f"{what} must have the keys {', '.join(_KEYS)}, then {', '.join(_LATER)}", code="bad_field")
-    for name in _LATER:
-        if name in value and not isinstance(value[name], dict | list):
-            raise BadInput(f"{what}: {name} must be an object or a list", code="bad_field")
+    if "seal" in value and not isinstance(value["seal"], dict | list):
+        raise BadInput(f"{what}: seal must be an object or a list", code="bad_field")
     fields = read_record(_Fields, {name: value[name] for name in ("origin", "genesis", "authority")}, what)
     if fields.authority.m > len(fields.authority.keys):
         raise BadInput(f"{what}: m is {fields.authority.m} of only {len(fields.authority.keys)} keys", code="bad_field")
@@ -86,6 +107,8 @@ def parse_trust(text: str | bytes) -> Trust:
         policy=policy,
         policy_text=policy_text,
         text=raw.decode(),
+        tsa=read_tsa(value["tsa"], f"tsa of {what}") if "tsa" in value else None,
+        headers=read_headers(value["headers"], f"headers of {what}") if "headers" in value else None,
     )
 
 

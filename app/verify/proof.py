@@ -12,7 +12,7 @@
  8 the signature of the deposit, by that key, in its time of validity
  9 the manifest is the one that the statement names
 10 every disclosure opens its slot, and sizes agree with the sealed lengths
-11 anchors
+11 the anchors hold, and agree with the times (app.verify.anchors)
 12 each file is one of the items, by SHA-256
 """
 
@@ -30,11 +30,15 @@ from app.rules.replay import Entry, Replay, check_time
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
 from app.sealing.segments import item_length
 from app.statements.disclosure import NamedDisclosure, open_disclosure
-from app.statements.kinds import Deposit, leaf_kind
+from app.statements.kinds import Deposit, Genesis, leaf_kind
+from app.statements.proofanchor import parse_anchor
 from app.statements.prooffile import ProofFile, Proven, parse_proof_file
 from app.statements.statement import Leaf, Statement, parse_leaf, parse_statement, verify_signature
 from app.statements.trust import Trust, check_founders
-from app.verify.verdict import Check, CheckedFile, DisclosedItem, Level, Outcome, Verdict
+from app.verify.anchors import Context, can_judge, judge
+from app.verify.bracket import bracket_of
+from app.verify.verdict import Check, CheckedAnchor, CheckedFile, DisclosedItem, Level, Outcome, Verdict
+from ledger.anchors.headers import Chain
 from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash
 from ledger.note import Note
@@ -81,18 +85,30 @@ def read_whole(path: Path, most: int) -> bytes:
     return data
 
 
-def check_proof(data: bytes, trust: Trust, files: Sequence[FileDigest] = (), *, lenient: bool = False) -> Verdict:
-    """Make all checks; never raises for what the proof says, however hostile it is."""
+def check_proof(
+    data: bytes,
+    trust: Trust,
+    files: Sequence[FileDigest] = (),
+    *,
+    lenient: bool = False,
+    now: int | None = None,
+    chain: Chain | None = None,
+) -> Verdict:
+    """Make all checks; never raises for what the proof says, however hostile it is.
+
+    `now` (Unix seconds): which time-stamp certificates have ended; None: that is not looked at. `chain`: headers of the
+    verifier's own that were checked from the trust file's checkpoint on, where they go beyond those that it carries.
+    """
     verdict = Verdict(trust_sha256=trust.sha256.hex(), origin=trust.origin)
-    _Run(verdict, trust, lenient).run(data, files)
+    _Run(verdict, trust, lenient, now, chain).run(data, files)
     return verdict
 
 
 class _Run:
     """One verification. Each step returns the sentence that is shown when it holds."""
 
-    def __init__(self, verdict: Verdict, trust: Trust, lenient: bool) -> None:
-        self.verdict, self.trust, self.lenient = verdict, trust, lenient
+    def __init__(self, verdict: Verdict, trust: Trust, lenient: bool, now: int | None, chain: Chain | None) -> None:
+        self.verdict, self.trust, self.lenient, self.now, self.chain = verdict, trust, lenient, now, chain
         self.roots: dict[int, bytes] = {}
         self.proof: ProofFile
         self.statement: Statement
@@ -100,6 +116,7 @@ class _Run:
         self.leaf: Leaf
         self.place: VerifiedProof
         self.person: Person
+        self.genesis: Genesis
         self.manifest: Manifest
 
     def run(self, data: bytes, files: Sequence[FileDigest]) -> None:
@@ -186,10 +203,8 @@ class _Run:
         for number, proven in enumerate(self.proof.signers):
             what = f"signer {number}"
             statement = parse_statement(proven.statement)
-            time = _leaf_for(statement, proven.leaf, what).time
-            place = self._placed(proven, what)
-            self._known(place, what)
-            self._met(place, what)
+            place, leaf = self._entry(proven, what, statement)
+            time = leaf.time
             if not last < place.index < self.place.index:
                 raise Mismatch(
                     f"{what} stands at index {place.index}, which is not after {last} and before {self.place.index}",
@@ -200,6 +215,8 @@ class _Run:
             replay.add(Entry(index=place.index, leaf=proven.leaf, statement=proven.statement))
             if number == 0:
                 check_founders(self.trust, statement)
+                assert isinstance(statement.claims, Genesis)  # noqa: S101 - the replay takes nothing else first
+                self.genesis = statement.claims
         check_time(self.leaf.time, time, "the deposit")
         holder = replay.view.find(KeyHolder, self.statement.kid)
         person = replay.view.find(Person, holder.member) if holder is not None and holder.member else None
@@ -265,13 +282,63 @@ class _Run:
         return f"{len(self.proof.disclosures)} open their slots"
 
     def _anchors(self) -> str:
-        if self.proof.anchors:
-            raise CannotTell(
-                f"the file carries {len(self.proof.anchors)} anchors, and this version knows none",
-                "Verify with a newer version, or ask for a proof without anchors.",
-                code="unknown_anchor",
+        parsed = []
+        for number, each in enumerate(self.proof.anchors):
+            try:
+                anchor = parse_anchor(each, f"anchor {number}")
+            except CannotTell:
+                if not self.lenient:
+                    raise
+                continue
+            if self.lenient and not can_judge(anchor, self.trust):
+                continue
+            parsed.append(anchor)
+        judged = judge(parsed, self._anchor_context()) if parsed else ()
+        bracket = bracket_of(judged, self.trust, now=self.now)
+        self.verdict.bracket, self.verdict.level = bracket, bracket.growth.level
+        self.verdict.anchors = [
+            CheckedAnchor(
+                form="opentimestamps" if each.token is None else "rfc3161",
+                by=each.by,
+                covers=each.covers,
+                index=each.index,
+                size=each.size,
+                earliest=each.earliest,
+                latest=each.latest,
+                place=None if each.block is None else each.block.place.value,
+                block=None if each.block is None else each.block.hash,
+                ends=None if each.token is None else each.token.ends,
             )
-        return "none in the file"
+            for each in judged
+        ]
+        if not self.proof.anchors:
+            return "none in the file"
+        covering = sum(each.covers for each in judged)
+        return f"{covering} over the deposit, {len(judged) - covering} from before it"
+
+    def _anchor_context(self) -> Context:
+        trusted = self.trust.headers
+        chain = None if trusted is None else trusted.chain
+        if self.chain is not None and (chain is None or self.chain.tip > chain.tip):
+            chain = self.chain
+        return Context(
+            trust=self.trust,
+            chain=chain,
+            genesis=self.genesis,
+            index=self.place.index,
+            leaf=self.leaf,
+            leaf_text=self.proof.deposit.leaf,
+            place=self._entry,
+            note_root=self._same_root,
+        )
+
+    def _entry(self, proven: Proven, what: str, statement: Statement) -> tuple[VerifiedProof, Leaf]:
+        """The place and leaf of another entry of the file, with the checks that the deposit's own passes."""
+        leaf = _leaf_for(statement, proven.leaf, what)
+        place = self._placed(proven, what)
+        self._known(place, what)
+        self._met(place, what)
+        return place, leaf
 
     def _files(self, files: Sequence[FileDigest]) -> str:
         if not files:
@@ -317,13 +384,16 @@ class _Run:
         checkpoint = place.checkpoint
         if checkpoint.extensions:
             raise Mismatch(f"{what}: the checkpoint has extension lines", _TAMPERED, code="malformed")
-        if self.roots.setdefault(checkpoint.size, checkpoint.root) != checkpoint.root:
+        self._same_root(checkpoint.size, checkpoint.root)
+        return place
+
+    def _same_root(self, size: int, root: bytes) -> None:
+        if self.roots.setdefault(size, root) != root:
             raise Mismatch(
-                f"{what}: two roots of size {checkpoint.size}, both signed by the log",
+                f"two roots of size {size}, both signed by the log",
                 "This proves a fork. Keep the file; tell the authority and the witnesses.",
                 code="forked",
             )
-        return place
 
     def _known(self, place: VerifiedProof, what: str) -> None:
         if place.unknown_lines and not self.lenient:

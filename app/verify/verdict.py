@@ -1,7 +1,10 @@
 """What a verification says: which checks were made, how each came out, and what a file cannot show."""
 
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
+
+from app.verify.bracket import Bound, Bracket
+from ledger.anchors.growth import Level
 
 CANNOT_SHOW = (
     "whether the depositor's key was revoked or replaced after this deposit: ask the registry",
@@ -26,12 +29,7 @@ class Outcome(StrEnum):
         return {Outcome.VERIFIED: 0, Outcome.MISMATCH: 1, Outcome.UNKNOWN: 3}[self]
 
 
-class Level(StrEnum):
-    """How far the registry's word is backed by others, as the verifier's trust file counts it."""
-
-    NONE = "none"
-    RECEIVED = "received"
-    WITNESSED = "witnessed"
+__all__ = ["CANNOT_SHOW", "Check", "CheckedAnchor", "CheckedFile", "DisclosedItem", "Level", "Outcome", "Verdict"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +64,25 @@ class CheckedFile:
     items: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckedAnchor:
+    """An anchor that holds: who vouches, for what times (Unix seconds), and for Bitcoin what is known of the block."""
+
+    form: str
+    by: str
+    covers: bool
+    index: int
+    size: int
+    earliest: int
+    latest: int
+    place: str | None
+    """`located`, `work_shown` or `unknown` for a block."""
+    block: str | None
+    """Its hash, as explorers show it."""
+    ends: int | None
+    """When the certificates of a time-stamp end."""
+
+
 @dataclass(slots=True, kw_only=True)
 class Verdict:
     """The answer and everything that it rests on. Fields beyond `checks` are filled as far as the checks came."""
@@ -92,6 +109,8 @@ class Verdict:
     """The disclosed slot `origin`: where the evidence comes from."""
     items: list[DisclosedItem] = field(default_factory=list)
     files: list[CheckedFile] = field(default_factory=list)
+    anchors: list[CheckedAnchor] = field(default_factory=list)
+    bracket: Bracket | None = None
 
     @property
     def failed(self) -> Check | None:
@@ -113,6 +132,12 @@ class Verdict:
             "time": self.time,
             "size": self.size,
             "witnesses": self.witnesses,
+            "levels": {}
+            if self.bracket is None
+            else {level.value: step.value for level, step in self.bracket.growth.steps},
+            "not_before": None if self.bracket is None else _bound(self.bracket.not_before),
+            "not_after": None if self.bracket is None else _bound(self.bracket.not_after),
+            "anchors": [asdict(each) for each in self.anchors],
             "depositor": self.depositor,
             "depositor_name": self.depositor_name,
             "description": self.description,
@@ -135,3 +160,7 @@ class Verdict:
             ],
             "cannot_show": list(CANNOT_SHOW),
         }
+
+
+def _bound(bound: Bound | None) -> dict[str, object] | None:
+    return None if bound is None else {"time": bound.time, "by": list(bound.by)}

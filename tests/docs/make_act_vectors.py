@@ -7,7 +7,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from app.statements.kinds import DepositAcknowledge, DepositSupersede, DepositWithdraw
+from app.statements.kinds import Anchor, DepositAcknowledge, DepositSupersede, DepositWithdraw
+from app.statements.statement import EMPTY_SEEN, Seen
 from tests.app.rules import world as worlds
 from tests.app.rules.publishing import permit, publication, released, sealed_malformed
 from tests.app.rules.world import Release, ready_to_release, sealed
@@ -24,6 +25,7 @@ class Acts(Story):
         self.count_time()
         self._mistakes()
         self._publications()
+        self._anchors()
 
     def _mistakes(self) -> None:
         world, release = self.world, self.release
@@ -64,6 +66,17 @@ class Acts(Story):
         spoilt = replace(release, deposit=bad, order=None, request=None)
         released(spoilt, "judge1", "judge3")
         world.do("lawyer2", publication(spoilt, "judge1", "judge3"))
+
+    def _anchors(self) -> None:
+        world = self.world
+        claims = Anchor(form="rfc3161", anchor=worlds.fresh("token", 32))
+        self.refuse("the registrar anchors", "registrar", claims)
+        self.refuse("an anchor over nothing", "service", claims, seen=EMPTY_SEEN)
+        self.refuse("an anchor over another ledger", "service", claims, seen=Seen(size=3, root=bytes(32)))
+        world.do("service", claims)
+        stamped = world.seen_now()
+        world.now += 30 * 86_400  # a calendar came back after a month
+        world.do("service", Anchor(form="opentimestamps", anchor=worlds.fresh("proof", 32)), seen=stamped)
 
 
 def main() -> None:

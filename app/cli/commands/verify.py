@@ -39,6 +39,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Check, print, return 0, 1 or 3. Raises BadInput (exit 2) for files that cannot be read, a bad trust file."""
+    from app.cli.person import clock  # noqa: PLC0415
     from app.statements.prooffile import MAX_PROOF_BYTES  # noqa: PLC0415
     from app.statements.trust import MAX_TRUST_BYTES, parse_trust  # noqa: PLC0415
     from app.verify.proof import check_proof, hash_file, read_whole  # noqa: PLC0415
@@ -49,15 +50,14 @@ def run(args: argparse.Namespace) -> int:
     if args.sealed is not None:
         raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
     data = read_whole(args.proof, MAX_PROOF_BYTES)
-    verdict = check_proof(data, trust, [hash_file(each) for each in args.files], lenient=args.lenient)
+    verdict = check_proof(data, trust, [hash_file(each) for each in args.files], lenient=args.lenient, now=clock())
     show(args, verdict.to_json(), _lines(args, verdict))
     return verdict.outcome.exit_code
 
 
 def _lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
-    from datetime import UTC, datetime  # noqa: PLC0415
-
     from app.verify.verdict import CANNOT_SHOW, Outcome  # noqa: PLC0415
+    from app.verify.words import bracket_lines, level_lines, time_text  # noqa: PLC0415
 
     heads = {
         Outcome.VERIFIED: "VERIFIED",
@@ -65,6 +65,9 @@ def _lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
         Outcome.UNKNOWN: "CANNOT TELL",
     }
     lines = [f"{heads[verdict.outcome]}  {args.proof}", f"  level: {verdict.level.value}"]
+    if verdict.outcome is Outcome.VERIFIED:
+        lines.extend(f"    {each}" for each in level_lines(verdict))
+        lines.extend(f"  {each}" for each in bracket_lines(verdict))
     lines.append(f"  trust file: {args.trust}, SHA-256 {verdict.trust_sha256}")
     for check in verdict.checks:
         lines.append(f"  {check.number:2} {'ok  ' if check.passed else 'FAIL'} {check.name}: {check.detail}")
@@ -72,7 +75,7 @@ def _lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
             lines.append(f"          [{check.code}] {check.next_step}")
     if verdict.outcome is not Outcome.VERIFIED:
         return lines
-    when = datetime.fromtimestamp(verdict.time or 0, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    when = time_text(verdict.time or 0)
     lines.append(f"  deposited by {verdict.depositor_name} ({verdict.depositor}), {when} by the registry's clock")
     lines.append(f"  deposit {verdict.deposit_id} in case {verdict.case_id} on {verdict.origin}")
     for what, text in (("description", verdict.description), ("origin", verdict.provenance)):
