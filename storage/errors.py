@@ -8,6 +8,7 @@
     ├── Damaged         the bytes are not those that were declared or stored
     ├── BadName         a key, kind, id or place that this store cannot take
     └── Unavailable     the store did not answer: the outcome is UNKNOWN, so read before any retry
+        └── Full        it has no room: making some comes before any retry
 
 Each carries `code` (a stable slug), `message` (what is the case now) and `next_step` (what the reader can do).
 """
@@ -64,3 +65,9 @@ class Unavailable(StorageError):
     """The store did not answer. The outcome of a write is unknown: read before any retry."""
 
     code = "unavailable"
+
+
+class Full(Unavailable):
+    """The store has no room for the write. What stands there is untouched; reading goes on."""
+
+    code = "store_full"

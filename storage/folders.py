@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Self
 
-from storage.errors import Damaged, StorageError, Unavailable
+from storage.errors import Damaged, Full, StorageError, Unavailable
 
 STALE_SECONDS = 3600
 """A draft with a name is swept only when it is so old and nobody holds it."""
@@ -215,6 +215,6 @@ def translated(error: OSError) -> StorageError:
         return Damaged(
             f"a link or a file stands where the store keeps a folder ({reason})", "Find out who put it there."
         )
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return Unavailable(f"the disk of the blobs is full ({reason})", "Make room, look what stands there, try again.")
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return Full(f"the disk of the blobs is full ({reason})", "Make room, look what stands there, try again.")
     return Unavailable(f"the disk of the blobs does not answer ({reason})", "Look at its folder and permissions.")

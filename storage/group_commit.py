@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 
-from storage.errors import Damaged, StorageError, Unavailable
+from storage.errors import Damaged, Full, StorageError, Unavailable
 
 MAX_JOBS = 256
 MAX_BYTES = 32 * 1024 * 1024
@@ -102,7 +102,7 @@ def translated(error: sqlite3.Error) -> StorageError:
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return Unavailable(f"another process holds the record file ({name})", "Read what stands there, then try again.")
     if name.startswith("SQLITE_FULL"):
-        return Unavailable("the disk of the record file is full", "Make room; read what stands there; try again.")
+        return Full("the disk of the record file is full", "Make room; read what stands there; try again.")
     return Unavailable(
         f"the record file does not answer ({name or type(error).__name__}: {error})", "Look at its disk."
     )

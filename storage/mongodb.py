@@ -8,16 +8,17 @@ repeats a write once after a lost connection, and a replica set applies it once:
 from collections.abc import Awaitable
 from typing import Any, Self, TypeVar
 
-from pymongo.errors import DuplicateKeyError, InvalidOperation, PyMongoError
+from pymongo.errors import DuplicateKeyError, InvalidOperation, OperationFailure, PyMongoError
 
 from storage.credentials import Credentials
-from storage.errors import AlreadyExists, Conflict, Damaged, Unavailable
+from storage.errors import AlreadyExists, Conflict, Damaged, Full, Unavailable
 from storage.hosts import MongoPlace
 from storage.mongodb_start import ANSWER_SECONDS, Client, Collection, close, connect, prepare
 from storage.names import check_id, check_id_bounds, check_kind, check_limit, check_record_size
 from storage.ports import Record
 
 _Result = TypeVar("_Result")
+_OUT_OF_DISK_SPACE = 14031
 
 
 class MongoRecordStore:
@@ -109,6 +110,8 @@ class MongoRecordStore:
         except DuplicateKeyError:
             raise
         except (PyMongoError, InvalidOperation) as error:
+            if isinstance(error, OperationFailure) and error.code == _OUT_OF_DISK_SPACE:
+                raise Full(f"the MongoDB server at {self._place.url} has no room", "Add disk space.") from error
             raise Unavailable(
                 f"the MongoDB server at {self._place.url} did not answer as it should: {type(error).__name__}: {error}",
                 "Read what stands there before any retry; look at the server if it goes on.",

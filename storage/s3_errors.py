@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum, auto
 
-from storage.errors import AlreadyExists, Damaged, Locked, NotFound, StorageError, Unavailable
+from storage.errors import AlreadyExists, Damaged, Full, Locked, NotFound, StorageError, Unavailable
 
 
 class Denied(StorageError):
@@ -34,6 +34,8 @@ class Answer(StrEnum):
     PAST_END = auto()
     BUSY = auto()
     """The server could not: the outcome of a write is unknown."""
+    FULL = auto()
+    """The server has no room."""
     REFUSED = auto()
     """The server would not, and says why in its own words."""
 
@@ -61,6 +63,9 @@ _CODES = {
     "InternalError": Answer.BUSY,
     "ServiceUnavailable": Answer.BUSY,
     "OperationAborted": Answer.BUSY,
+    "XMinioStorageFull": Answer.FULL,
+    "XMinioAdminBucketQuotaExceeded": Answer.FULL,
+    "QuotaExceeded": Answer.FULL,  # Ceph
 }
 _STATUSES = {
     403: Answer.DENIED,
@@ -71,6 +76,7 @@ _STATUSES = {
     412: Answer.EXISTS,
     416: Answer.PAST_END,
     429: Answer.BUSY,
+    507: Answer.FULL,
 }
 _CODE = re.compile(rb"<Code>([A-Za-z0-9]{1,64})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,300})</Message>")
@@ -90,9 +96,7 @@ class Refusal:
             return Answer.LOCKED
         if self.code in _CODES:
             return _CODES[self.code]
-        if self.status >= 500:
-            return Answer.BUSY
-        return _STATUSES.get(self.status, Answer.REFUSED)
+        return _STATUSES.get(self.status, Answer.BUSY if self.status >= 500 else Answer.REFUSED)
 
     @property
     def said(self) -> str:
@@ -122,6 +126,8 @@ def error_for(refusal: Refusal, what: str) -> StorageError:
             )
         case Answer.LOCKED:
             return Locked(f"{what} is locked by the store ({refusal.said})", "Wait until its time.")
+        case Answer.FULL:
+            return Full(f"the S3 server has no room for {what} ({refusal.said})", "Add disks, or raise the quota.")
         case Answer.BUSY:
             return unavailable(what, refusal.said)
         case Answer.DENIED:

@@ -1,6 +1,7 @@
 """`muniment`: the parser, and how errors become exit codes."""
 
 import argparse
+import errno
 import importlib
 import json
 import os
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from app.cli.output import printable
-from app.errors import AppError, BadInput, CannotTell
+from app.errors import AppError, BadInput, CannotTell, Full
 from ledger.errors import LedgerError
 from storage.errors import StorageError
 
@@ -92,6 +93,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader of a pipe went away; Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            raise
+        what = f"there is no room for {error.filename or 'what was to be written'}: {error.strerror}"
+        step = "Make room and do the same again: what was done before stays done."
+        return _fail(Full(what, step), as_json=getattr(args, "json", False))
 
 
 def _fail(error: AppError | LedgerError | StorageError, *, as_json: bool) -> int:

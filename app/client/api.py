@@ -22,7 +22,7 @@ import yarl
 from app.canonical import b64u_decode, format_json
 from app.client.addresses import Addresses
 from app.client.problems import ServiceRefused, StoreRefused, refusal_of
-from app.errors import BadInput, Refused, Unreachable
+from app.errors import BadInput, Full, Refused, Unreachable
 from app.sealing.segments import MAX_SEGMENT_BYTES
 from app.statements.statement import MAX_STATEMENT_BYTES, Signer
 from ledger.tiles import Bundle
@@ -413,6 +413,13 @@ class Api:
                 if status == 401 and signed_in and not renewed:
                     self._token, renewed = None, True
                     continue
+                if status == 507:
+                    said = refusal_of(status, data)
+                    raise Full(
+                        f"{_host(path if away else address)} has no room: {said.message}",
+                        said.next_step or "Nothing was lost. The operator has to make room; then do the same again.",
+                        code="store_full",
+                    )
                 if status not in (502, 503, 504):
                     raise refusal_of(status, data)
                 fault = Unreachable(

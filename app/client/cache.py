@@ -6,12 +6,13 @@ service.
 """
 
 import contextlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
 from app.canonical import format_json, parse_json
-from app.client.files import make_folder, write_file
+from app.client.files import make_folder, unwritable, write_file
 from app.client.home import Home, Vault
 from app.errors import AppError
 from app.fields import Int, Parsed, read_record, write_record
@@ -95,7 +96,16 @@ def _keep(path: Path, texts: list[str], kept: int) -> None:
     if kept == 0:
         write_file(path, more)
     elif more:
-        make_folder(path.parent)
-        with path.open("ab") as file:
-            file.write(more)
-        path.chmod(0o600)
+        before = 0
+        try:
+            make_folder(path.parent)
+            with path.open("ab", buffering=0) as file:
+                before = file.tell()
+                path.chmod(0o600)
+                left = memoryview(more)
+                while left:
+                    left = left[file.write(left) :]
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.truncate(path, before)  # a line without its end would spoil the next one
+            raise unwritable(path, error) from error

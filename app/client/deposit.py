@@ -114,9 +114,11 @@ class Depositor:
         approve: Callable[[Sequence[CertifiedPanel]], None] = lambda _panels: None,
         progress: Progress = silent,
         restarted: Callable[[SourceChanged], None] = lambda _error: None,
+        planned: Callable[[bytes], None] = lambda _deposit_id: None,
     ) -> Accepted:
         """Go on with an interrupted deposit. When a source changed meanwhile it starts over, under a new deposit id,
-        after `restarted` was told why. `approve` is shown the panels again: they may have other judges by now.
+        after `restarted` was told why and before `planned` is told the id. `approve` is shown the panels again: they
+        may have other judges by now.
 
         Raises BadInput (no_upload), and as `deposit`.
         """
@@ -141,6 +143,7 @@ class Depositor:
                 words=plan.words,
                 panels=plan.panels,
                 progress=progress,
+                planned=planned,
             )
 
     def discard(self, deposit_id: bytes) -> None:

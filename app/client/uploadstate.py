@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from app.canonical import format_json, parse_json
-from app.client.files import MAX_FILE_BYTES, destroy_file, make_folder, sync_folder
+from app.client.files import MAX_FILE_BYTES, destroy_file, make_folder, sync_folder, unwritable
 from app.client.home import Home, Vault
 from app.errors import BadInput
 from app.fields import B64, Hex, Int, Many, Parsed, read_record, write_record
@@ -163,21 +163,30 @@ class Journal:
         return tuple(self._hashes.get(item, ()))
 
     def record(self, item: int, segment: int, sha256: bytes) -> None:
-        """Record a segment, durably; nothing happens when it stands there already."""
+        """Record a segment, durably; nothing happens when it stands there already. Raises Full, BadInput (unwritable);
+        the segment must not leave then, and what was written of its line is cut off when the journal is read again.
+        """
         known = self._hashes.setdefault(item, [])
         if segment < len(known):
             return
+        try:
+            self._append(f"{item} {segment} {sha256.hex()}\n".encode())
+        except OSError as error:
+            raise unwritable(self._path, error) from error
+        known.append(sha256)
+
+    def _append(self, line: bytes) -> None:
         make_folder(self._path.parent)
         new = not self._path.exists()
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         try:
-            os.write(descriptor, f"{item} {segment} {sha256.hex()}\n".encode())
+            while line:  # a disk that is nearly full takes a part of it
+                line = line[os.write(descriptor, line) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
         if new:
             sync_folder(self._path.parent)
-        known.append(sha256)
 
     def _take(self, line: bytes) -> None:
         words = line.split(b" ")

@@ -14,7 +14,7 @@ from aiohttp import web
 from app.canonical import format_json
 from app.errors import AppError, BadInput, Refused, Unreachable
 from ledger.errors import LedgerError, Stopped
-from storage.errors import AlreadyExists, StorageError, Unavailable
+from storage.errors import AlreadyExists, Full, StorageError, Unavailable
 
 log = logging.getLogger("muniment.web")
 
@@ -40,6 +40,7 @@ STATUS_OF_CLASS: tuple[tuple[type[Exception], int], ...] = (
     (BadInput, 400),
     (AlreadyExists, 409),
     (Stopped, 503),
+    (Full, 507),
     (Unavailable, 503),
     (Unreachable, 503),
 )
@@ -76,6 +77,7 @@ TITLES = {
     422: "Not acceptable as it is",
     500: "A fault of the service",
     503: "Not available now",
+    507: "No room",
 }
 
 
@@ -143,6 +145,9 @@ def problem_of(error: Exception, what: str) -> Problem:
             instance=instance,
         )
     message, next_step = getattr(error, "message", ""), getattr(error, "next_step", "")
+    if isinstance(error, Full):
+        log.error("the store has no room: %s", message)
+        next_step = "Nothing was lost. The operator has to make room; then do the same again."
     log.info("problem %s at %s: %s %s", instance, what, status, getattr(error, "code", ""))
     return Problem(
         status=status, code=str(getattr(error, "code", "")), detail=message, next_step=next_step, instance=instance

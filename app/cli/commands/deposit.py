@@ -4,15 +4,15 @@ import argparse
 import asyncio
 import contextlib
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict
 
 from app.cli import mistakes
 from app.cli.output import add_json, human_size, note, show
 from app.cli.person import add_note, connected, digest_of, id_of, words_of
 from app.cli.progress import Teller
-from app.errors import BadInput, Refused
+from app.errors import AppError, BadInput, Refused
 
 if TYPE_CHECKING:
     from app.client.deposit import Accepted, Depositor
@@ -78,48 +78,79 @@ async def run(args: argparse.Namespace) -> int:
         if args.list:
             with contextlib.suppress(Refused), only_one(client.home.path):
                 depositor.uploads.tidy()
-            ids = [each.hex() for each in depositor.uploads.ids()]
-            show(args, {"unfinished": ids}, ids or ["nothing is unfinished"])
+            _show_unfinished(args, depositor)
             return 0
         with only_one(client.home.path):
             if args.discard is not None:
                 depositor.discard(args.discard)
                 show(args, {"discarded": args.discard.hex()}, [f"{args.discard.hex()} is discarded"])
                 return 0
+            evidence = gather(
+                args.files,
+                own=client.home.path,
+                leave_out_links=args.leave_out_links,
+                left_out=lambda path, why: note(f"left out: {path} ({why})"),
+            )
+            begun = [args.resume] if args.resume is not None else []
             with Teller(as_json=args.json) as teller:
-                if args.resume is not None:
-                    accepted = await _resume(args, depositor, teller)
-                else:
-                    evidence = gather(
-                        args.files,
-                        own=client.home.path,
-                        leave_out_links=args.leave_out_links,
-                        left_out=lambda path, why: note(f"left out: {path} ({why})"),
-                    )
-                    accepted = await depositor.deposit(
-                        args.case,
-                        evidence,
-                        description=description,
-                        origin=origin,
-                        words=words,
-                        panels=args.panel,
-                        approve=lambda panels: _approve(panels, teller, ask=not args.yes and not args.json),
-                        progress=teller,
-                        planned=lambda id: note(
-                            f"deposit {id.hex()}; if interrupted: muniment deposit --resume {id.hex()}"
-                        ),
-                    )
+                how = _How(
+                    approve=lambda panels: _approve(panels, teller, ask=not args.yes and not args.json),
+                    progress=teller,
+                    planned=lambda id: _planned(id, begun),
+                )
+                try:
+                    if args.resume is not None:
+                        accepted = await depositor.resume(
+                            args.resume,
+                            restarted=lambda error: note(f"{error.message}: this deposit starts over under a new id"),
+                            **how,
+                        )
+                    else:
+                        accepted = await depositor.deposit(
+                            args.case,
+                            evidence,
+                            description=description,
+                            origin=origin,
+                            words=words,
+                            panels=args.panel,
+                            **how,
+                        )
+                except AppError as error:
+                    if begun and begun[-1] in depositor.uploads.ids():
+                        again = f"To go on where it was: muniment deposit --resume {begun[-1].hex()}"
+                        error.next_step = f"{error.next_step} {again}".strip()
+                    raise
     _show(args, accepted)
     return 0
 
 
-async def _resume(args: argparse.Namespace, depositor: "Depositor", teller: Teller) -> "Accepted":
-    return await depositor.resume(
-        args.resume,
-        approve=lambda panels: _approve(panels, teller, ask=not args.yes and not args.json),
-        progress=teller,
-        restarted=lambda error: note(f"{error.message}: this deposit starts over under a new id"),
-    )
+class _How(TypedDict):
+    """What deposits and resumptions share."""
+
+    approve: "Callable[[Sequence[CertifiedPanel]], None]"
+    progress: Teller
+    planned: Callable[[bytes], None]
+
+
+def _planned(deposit_id: bytes, begun: list[bytes]) -> None:
+    begun.append(deposit_id)
+    note(f"deposit {deposit_id.hex()}; if interrupted: muniment deposit --resume {deposit_id.hex()}")
+
+
+def _show_unfinished(args: argparse.Namespace, depositor: "Depositor") -> None:
+    ids, found, lines = depositor.uploads.ids(), [], []
+    for deposit_id in ids:
+        plan = depositor.uploads.plan(deposit_id)
+        if plan is None:
+            continue
+        total = sum(each.size for each in plan.items)
+        found.append(
+            {"deposit": deposit_id.hex(), "case": plan.case_id.hex(), "items": len(plan.items), "bytes": total}
+        )
+        names = plan.items[0].name + (f" and {len(plan.items) - 1} more" if len(plan.items) > 1 else "")
+        lines.append(f"{deposit_id.hex()}  case {plan.case_id.hex()}  {human_size(total)}: {names}")
+    document = {"unfinished": [each.hex() for each in ids], "uploads": found}
+    show(args, document, lines or ["nothing is unfinished"])
 
 
 def _approve(panels: "Sequence[CertifiedPanel]", teller: Teller, *, ask: bool) -> None:

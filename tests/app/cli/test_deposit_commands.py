@@ -8,7 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from app.cli.main import main
+from app.client.api import Api
 from app.client.home import Settings
+from app.errors import Unreachable
 from tests.app.cli.running import Terminal
 from tests.app.client.court import Court, court
 from tests.app.client.world_service import keys_of
@@ -56,6 +59,57 @@ def terminal(
     return found
 
 
+def test_a_folder_is_deposited_and_progress_is_told_in_lines(
+    terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    top = tmp_path / "desk"
+    (top / "drawer" / "empty").mkdir(parents=True)
+    (top / "drawer" / "b.txt").write_bytes(b"b")
+    (top / "a.txt").write_bytes(b"a")
+    (top / "link").symlink_to("a.txt")
+    words = ["deposit", str(top), "--case", place[1].hex(), "--json"]
+    terminal.monkeypatch.setenv("MUNIMENT_HOME", str(terminal.home("lawyer1")))
+    capsys.readouterr()
+    assert main(words) == 2
+    assert json.loads(capsys.readouterr().out)["error"]["code"] == "not_a_file"
+    assert main([*words, "--leave-out-links"]) == 0
+    shown = capsys.readouterr()
+    assert [each["name"] for each in json.loads(shown.out)["items"]] == ["desk/a.txt", "desk/drawer/b.txt"]
+    lines = [json.loads(line) for line in shown.err.splitlines() if line.startswith("{")]
+    assert {line["event"] for line in lines} == {"progress"}
+    assert list(dict.fromkeys(line["doing"] for line in lines)) == ["syncing", "uploading", "finishing", "publishing"]
+    uploading = [line for line in lines if line["doing"] == "uploading"]
+    assert uploading[-1]["done"] == uploading[-1]["total"] == 2 * (184 + 1 + 16)
+    left_out = [line for line in shown.err.splitlines() if line.startswith("left out")]
+    assert left_out == [
+        f"left out: {top / 'drawer' / 'empty'} (an empty folder)",
+        f"left out: {top / 'link'} (a symbolic link)",
+    ]
+
+
+def test_an_interrupted_deposit_says_how_it_goes_on(
+    terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path
+) -> None:
+    """The network ends when the first segment is to be sent."""
+    (tmp_path / "a.txt").write_bytes(b"a")
+
+    async def lost(*_args: object, **_rest: object) -> None:
+        raise Unreachable("the line is dead", "Look at the cable.")
+
+    with terminal.monkeypatch.context() as patch:
+        patch.setattr(Api, "put_segment", lost)
+        found = terminal.run("lawyer1", "deposit", tmp_path / "a.txt", "--case", place[1].hex(), code=1)
+    (unfinished,) = terminal.run("lawyer1", "deposit", "--list")["uploads"]
+    assert unfinished == {"deposit": unfinished["deposit"], "case": place[1].hex(), "items": 1, "bytes": 1}
+    assert found["error"]["next_step"] == (
+        f"Look at the cable. To go on where it was: muniment deposit --resume {unfinished['deposit']}"
+    )
+    assert f"{unfinished['deposit']}  case {place[1].hex()}  1 bytes: a.txt" in terminal.text(
+        "lawyer1", "deposit", "--list"
+    )
+    assert terminal.run("lawyer1", "deposit", "--resume", unfinished["deposit"])["deposit"] == unfinished["deposit"]
+
+
 def test_deposit_then_proof_then_verify(terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path) -> None:
     case_id, trust = place[1].hex(), tmp_path / "trust.json"
     files = [tmp_path / "a.txt", tmp_path / "b.pdf"]
@@ -66,7 +120,7 @@ def test_deposit_then_proof_then_verify(terminal: Terminal, place: tuple[Court, 
     made = terminal.run("lawyer1", "deposit", files[0], "--case", case_id, files[1], *words)
     assert [each["name"] for each in made["items"]] == ["a.txt", "b.pdf"]
     assert made["items"][1]["type"] == "application/pdf"
-    assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": []}
+    assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": [], "uploads": []}
 
     proof = tmp_path / "deposit.proof.json"
     disclose = ["--disclose", "name,size,type,sha256"]
@@ -108,7 +162,7 @@ def test_what_deposit_refuses(terminal: Terminal, place: tuple[Court, bytes], tm
     not_his = terminal.run("lawyer2", "deposit", tmp_path / "a", "--case", case_id, code=1)
     assert not_his["error"]["code"] == "not_in_case"
     assert terminal.run("lawyer1", "deposit", "--resume", "00" * 16, code=2)["error"]["code"] == "no_upload"
-    assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": []}
+    assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": [], "uploads": []}
 
 
 def test_a_mistake_is_taken_back_or_superseded(terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path) -> None:
