@@ -2,9 +2,9 @@
 
 import os
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -14,13 +14,18 @@ from app.errors import BadInput
 from app.rules.decide import Law, decide
 from app.service.arrivals import UploadMode
 from app.service.audit import Audit, Tell
+from app.service.deposit_audit import DepositAudit
 from app.service.export import Export
 from app.service.keyfiles import load_seed
 from app.service.logstore import RecordLogStore
 from app.service.published import PublishedFile
 from app.service.registry import Registry, Terms
+from app.service.segments import Pace
 from app.service.statements import StatementStore
-from ledger.checkpoint import Checkpoint, sign_checkpoint
+from app.service.store_audit import Progress, StoreAudit, begin
+from app.statements.kinds import Genesis
+from app.statements.statement import Seen, Signer, digest_of, parse_statement
+from ledger.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from ledger.errors import LedgerError
 from ledger.note import MAX_NOTE_BYTES, NoteSigner
 from ledger.policy import Policy
@@ -133,6 +138,73 @@ async def build_audit(
 
 
 @asynccontextmanager
+async def build_store_audit(
+    settings: Settings,
+    progress: Progress | None,
+    *,
+    pace: Pace,
+    save: Callable[[Progress], None],
+    tell: Tell = lambda _what, _done, _all: None,
+) -> AsyncIterator[tuple[StoreAudit, str, Signer]]:
+    """Build an audit of the stores until the block ends; beside it the genesis statement and the service key.
+
+    Without `progress` it begins at the checkpoint that was published last. Raises BadInput (`other_registry`,
+    `wrong_key`).
+    """
+    service = Signer(load_seed(settings.service_key))
+    log = NoteSigner(settings.origin, Ed25519PrivateKey.from_private_bytes(load_seed(settings.log_key)))
+    async with open_stores(settings, must_exist=True) as stores, _auditing(settings, stores) as audit:
+        genesis = await StatementStore(stores.records).read(settings.genesis)
+        claims = None if genesis is None else parse_statement(genesis).claims
+        if genesis is None or digest_of(genesis) != settings.genesis or not isinstance(claims, Genesis):
+            raise BadInput(
+                f"the genesis {settings.genesis.hex()} is not in the record store",
+                "Name the registry's own stores, or run `muniment audit` to see what is missing.",
+                code="no_genesis",
+            )
+        if claims.service != service.public:
+            raise BadInput(
+                f"the setting 'service_key' names another key than the genesis {settings.genesis.hex()}",
+                "Put the registry's own key file back.",
+                code="wrong_key",
+            )
+        if progress is None:
+            text, size, root = await _newest(settings, audit.tree, log)
+            ledger = Seen(size=size, root=root)
+            begun = begin(genesis=settings.genesis, checkpoint=text, ledger=ledger, now=now())
+        elif progress.genesis != settings.genesis:
+            raise BadInput(
+                f"the audit that was interrupted is of the registry {progress.genesis.hex()}",
+                "Remove its file, or name another with --state.",
+                code="other_registry",
+            )
+        else:
+            begun = replace(progress, interruptions=progress.interruptions + 1)
+        look = DepositAudit(stores.records, stores.blobs, audit.tree, now, pace)
+        yield StoreAudit(audit, look, begun, save=save, tell=tell), genesis, service
+
+
+@asynccontextmanager
+async def _auditing(settings: Settings, stores: Stores) -> AsyncIterator[Audit]:
+    audit = Audit(stores.records, stores.blobs, origin=settings.origin, genesis=settings.genesis)
+    try:
+        yield audit
+    finally:
+        audit.close()
+
+
+async def _newest(settings: Settings, tree: Tree, signer: NoteSigner) -> tuple[str, int, bytes]:
+    """The checkpoint published last, with its size and root; where none was kept, that of all that is stored."""
+    kept = PublishedFile(settings.published, signer.key).read()
+    if kept is not None:
+        checkpoint = verify_checkpoint(kept, [signer.key])
+        return kept, checkpoint.size, checkpoint.root
+    size = await tree.size()
+    checkpoint = Checkpoint(origin=settings.origin, size=size, root=await tree.root_at(size))
+    return sign_checkpoint(checkpoint, signer), size, checkpoint.root
+
+
+@asynccontextmanager
 async def build_export(settings: Settings, out: Path) -> AsyncIterator[tuple[Export, str]]:
     """Build an export until the block ends; beside it the checkpoint to export.
 
@@ -141,12 +213,7 @@ async def build_export(settings: Settings, out: Path) -> AsyncIterator[tuple[Exp
     signer = NoteSigner(settings.origin, Ed25519PrivateKey.from_private_bytes(load_seed(settings.log_key)))
     async with open_stores(settings, must_exist=True) as stores:
         tree = Tree(RecordLogStore(stores.records))
-        newest = PublishedFile(settings.published, signer.key).read()
-        if newest is None:
-            size = await tree.size()
-            newest = sign_checkpoint(
-                Checkpoint(origin=settings.origin, size=size, root=await tree.root_at(size)), signer
-            )
+        newest, _, _ = await _newest(settings, tree, signer)
         yield Export(tree, StatementStore(stores.records), signer.key, out), newest
 
 

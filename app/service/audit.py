@@ -13,7 +13,7 @@ registry: state is in a temporary file (`scratch`), everything else is read once
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from app.errors import AppError, Mismatch
@@ -22,20 +22,16 @@ from app.rules.act import SeenFacts
 from app.rules.aggregates import Deposited
 from app.rules.decide import Admitted
 from app.rules.replay import Entry, Replay
-from app.sealing.manifest import parse_manifest
 from app.service.aggregates import KIND, read_versions
-from app.service.arrivals import Pins
 from app.service.audit_projections import compare_again, compare_all
 from app.service.audit_receipts import check_receipt
+from app.service.deposit_audit import DepositAudit
 from app.service.findings import Finding
 from app.service.history import History
 from app.service.logstore import RecordLogStore
 from app.service.notes import DamagedNote, note_bytes
-from app.service.owed import Owed, owed
-from app.service.places import Segment, expected_segments
 from app.service.projections import read_watermark
 from app.service.scratch import Scratch
-from app.service.segments import lags, look_at, not_kept
 from app.service.statements import StatementStore
 from app.statements.kinds import Genesis
 from app.statements.statement import digest_of, parse_leaf, parse_statement
@@ -88,10 +84,10 @@ class Audit:
         """
         self._records, self._blobs = records, blobs
         self._origin, self._published, self._receipts, self._tell = origin, published, tuple(receipts), tell
-        self._clock = clock
         self._log, self._statements = RecordLogStore(records), StatementStore(records)
         self._tree = Tree(self._log, cached_batch_bytes=8 * 2**20, cached_tiles=256)
         self._history = History(self._log, self._tree)
+        self._look = DepositAudit(records, blobs, self._tree, clock)
         self._scratch = Scratch()
         self._facts = SeenFacts(root=None, superseded_at=None)
         self._replay = Replay(
@@ -145,6 +141,24 @@ class Audit:
                 yield found
         async for found in self._held():
             yield found
+
+    # For an audit of the stores alone.
+
+    async def replay(self, size: int) -> AsyncIterator[Finding]:
+        """Replay the first `size` entries and no more than that; yield the finding that ends it, if there is one."""
+        self._end = size
+        async for found in self._entries(size):
+            yield found
+
+    @property
+    def deposits(self) -> Iterator[tuple[Deposited, int]]:
+        """The deposits that were replayed so far, in ledger order, with the indices of their entries."""
+        return self._scratch.deposits()
+
+    @property
+    def tree(self) -> Tree:
+        """The stored ledger."""
+        return self._tree
 
     async def _read_key(self) -> None:
         """The log's key, as the genesis names it: what it signed outside is checked with it."""
@@ -286,49 +300,22 @@ class Audit:
 
     async def _deposit(self, deposit: Deposited, index: int) -> AsyncIterator[Finding]:
         place = f"deposit {deposit.id}"
-        found = await self._records.get("manifest", f"{deposit.id}/{deposit.manifest_hash.hex()}")
         for capsule in deposit.capsules:
             id = f"{deposit.id}/{capsule.ct_hash.hex()}/{capsule.public[-32:].hex()}"
             box = await self._records.get("box", id)
             if box is None or box_hash(box.data) != capsule.public[-32:]:
                 message = f"the box of the capsule {capsule.ct_hash.hex()} is missing or changed"
                 yield Finding(code="box_damaged", place=place, message=message)
-        if found is None or hashlib.sha256(found.data).digest() != deposit.manifest_hash:
-            message = f"the manifest {deposit.manifest_hash.hex()} is missing or changed"
-            yield Finding(code="manifest_damaged", place=place, message=message)
-            return
-        wanted: Owed | None = None
-        try:
-            kept = await owed(self._records, deposit)
-            for problem in lags(deposit.id, kept, applied=index < self._applied, now=self._clock()):
+        plan = await self._look.plan(deposit, index, size=self._frontier.size, applied=index < self._applied)
+        for problem in plan.findings:
+            yield problem
+        for number, each in enumerate(plan.segments, 1):
+            read = await self._look.segment(plan, each)
+            self._segments += read.size is not None
+            self._bytes += read.size or 0
+            for problem in read.findings:
                 yield problem
-            # Else the job is at it, or the state is newer than the one that is audited.
-            wanted = None if kept.due or await self._moved_on(deposit) else kept
-        except AppError as error:
-            yield Finding(code="lock_missing", place=place, message=error.message)
-        segments, pins = expected_segments(parse_manifest(found.data)), Pins(self._records)
-        for number, each in enumerate(segments, 1):
-            where = (each.item, each.segment)
-            pinned = await pins.version(bytes.fromhex(deposit.id), deposit.manifest_hash, where)
-            for problem in await self._segment(deposit.id, each, pinned, wanted):
-                yield problem
-            self._tell(f"segments of {deposit.id[:8]}", number, len(segments))
-
-    async def _moved_on(self, deposit: Deposited) -> bool:
-        found = await self._records.get(KIND, f"deposit/{deposit.id}")
-        return found is not None and read_versions(found.id, found.data)[0].size > self._frontier.size
-
-    async def _segment(
-        self, deposit_id: str, expected: Segment, pinned: str | None, wanted: Owed | None
-    ) -> list[Finding]:
-        looked = await look_at(self._blobs, deposit_id, expected, pinned)
-        if looked.stat is not None:
-            self._segments += 1
-            self._bytes += looked.size
-        found = [] if looked.finding is None else [looked.finding]
-        if looked.stat is not None and wanted is not None:
-            found += not_kept(deposit_id, expected, looked.stat, wanted)
-        return found
+            self._tell(f"segments of {deposit.id[:8]}", number, len(plan.segments))
 
     async def _note(self, name: bytes) -> AsyncIterator[Finding]:
         found = await self._records.get("note", name.hex())

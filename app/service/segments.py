@@ -1,14 +1,21 @@
-"""Reading one stored segment to its end: is it what the manifest says, and kept as the ledger says?"""
+"""Reading one stored segment to its end: is it what the manifest says?"""
 
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from app.service.arrivals import stat_pinned
 from app.service.findings import Finding
-from app.service.owed import LATE_SECONDS, Owed
 from app.service.places import Segment, blob_key
-from storage.errors import NotFound, StorageError, Unavailable
+from storage.errors import Damaged, NotFound
 from storage.ports import BlobStat, BlobStore
+
+Pace = Callable[[int], Awaitable[None]]
+"""Awaited with the number of bytes that were read, to hold a reader back."""
+
+
+async def at_once(_count: int) -> None:
+    """Hold nobody back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,10 +27,12 @@ class Looked:
     finding: Finding | None
 
 
-async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment, pinned: str | None = None) -> Looked:
+async def look_at(
+    blobs: BlobStore, deposit_id: str, expected: Segment, pinned: str | None = None, pace: Pace = at_once
+) -> Looked:
     """Read a segment (in pieces of at most 1 MiB), in the version that was pinned before acceptance.
 
-    Raises Unavailable when the store does not answer.
+    Raises what the store raises when that does not tell what stands there: Unavailable, or that it denies.
     """
     key = blob_key(bytes.fromhex(deposit_id), expected.item, expected.segment)
     place = f"deposit {deposit_id} item {expected.item} segment {expected.segment}"
@@ -31,21 +40,20 @@ async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment, pinned: 
     try:
         stat = await stat_pinned(blobs, key, pinned)
         if stat is None:
-            return _missing(place)
+            return _missing(place, expected)
         current = stat if pinned is None else await blobs.stat(key)
         async for piece in blobs.get(key, version=stat.version):
             hashed.update(piece)
             count += len(piece)
+            await pace(len(piece))
     except NotFound:
-        return _missing(place)
-    except Unavailable:
-        raise
-    except StorageError as error:
+        return _missing(place, expected)
+    except Damaged as error:
         finding = Finding(code="segment_damaged", place=place, message=error.message, span=(0, expected.size))
         return Looked(size=count, stat=stat, finding=finding)
     if count == expected.size and hashed.digest() == expected.sha256:
         hidden = current is None or current.version != stat.version
-        return Looked(size=count, stat=stat, finding=_hidden(place, current) if hidden else None)
+        return Looked(size=count, stat=stat, finding=_hidden(place, expected, current) if hidden else None)
     message = f"{count} bytes with the SHA-256 {hashed.hexdigest()}, not {expected.size} with {expected.sha256.hex()}"
     # There is one digest for the whole segment; where the length differs, bytes are missing or too many from there on.
     span = (0, expected.size) if count == expected.size else (min(count, expected.size), max(count, expected.size))
@@ -54,39 +62,13 @@ async def look_at(blobs: BlobStore, deposit_id: str, expected: Segment, pinned: 
     )
 
 
-def not_kept(deposit_id: str, expected: Segment, stat: BlobStat, wanted: Owed) -> list[Finding]:
-    """What lock and hold of a segment lack of what is owed, where nothing of it is due any more."""
-    place, found = f"deposit {deposit_id} item {expected.item} segment {expected.segment}", []
-    if stat.retain_until < wanted.until:
-        message = f"its lock ends at {stat.retain_until}, and the term at {wanted.until}"
-        found.append(Finding(code="lock_short", place=place, message=message))
-    if wanted.held and not stat.hold:
-        message = "a legal hold stands on the ledger, and none on this segment"
-        found.append(Finding(code="hold_missing", place=place, message=message))
-    return found
-
-
-def lags(deposit_id: str, wanted: Owed, *, applied: bool, now: int) -> list[Finding]:
-    """What is wrong with a deposit's due locks and holds: nobody knows of them, or they wait for too long.
-
-    `applied` says that the projections have reached the deposit; `now` is in Unix seconds.
-    """
-    place = f"deposit {deposit_id}"
-    if not wanted.known and applied:
-        message = "no job locks its segments for their term"
-        return [Finding(code="lock_missing", place=place, message=message)]
-    if wanted.due and now - wanted.due[0].since >= LATE_SECONDS:
-        message = f"a lock or hold is due for {now - wanted.due[0].since} seconds and not carried out"
-        return [Finding(code="lock_late", place=place, message=message)]
-    return []
-
-
-def _missing(place: str) -> Looked:
-    finding = Finding(code="segment_missing", place=place, message="the segment is not in the store")
+def _missing(place: str, expected: Segment) -> Looked:
+    message = "the segment is not in the store"
+    finding = Finding(code="segment_missing", place=place, message=message, span=(0, expected.size))
     return Looked(size=0, stat=None, finding=finding)
 
 
-def _hidden(place: str, current: BlobStat | None) -> Finding:
+def _hidden(place: str, expected: Segment, current: BlobStat | None) -> Finding:
     by = "a delete marker" if current is None else f"the version {current.version[:100]}"
     message = f"somebody with the store's keys laid {by} before it; it is served all the same, from its own version"
-    return Finding(code="segment_hidden", place=place, message=message)
+    return Finding(code="segment_hidden", place=place, message=message, span=(0, expected.size))

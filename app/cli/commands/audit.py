@@ -1,7 +1,8 @@
 """`muniment audit`: derive everything of a registry again from its stores, and name what differs."""
 
 import asyncio
-from argparse import ArgumentParser, Namespace
+import re
+from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -38,12 +39,43 @@ def add(commands: Any) -> None:
         metavar="FILE",
         help="receipts that somebody holds: proof files, or C2SP tlog-proofs; each must be borne out",
     )
+    stores = parser.add_argument_group("the stores alone")
+    stores.add_argument(
+        "--stores",
+        action="store_true",
+        help="read every segment of every accepted deposit, and check digest, lock and hold: can be interrupted and "
+        "goes on, can be held back, and ends with a report signed by the service key; exit code 3 when a store does "
+        "not answer",
+    )
+    stores.add_argument(
+        "--rate", type=rate_of, metavar="BYTES", help="read at most so many bytes a second, for instance 20M"
+    )
+    stores.add_argument(
+        "--state",
+        type=Path,
+        metavar="FILE",
+        help="where it keeps how far it is (default: store-audit.progress beside the published checkpoint)",
+    )
+    stores.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="where the signed report goes (default: store-audit-TIME.jws in the same folder)",
+    )
     add_json(parser, long=True)
     parser.set_defaults(run=run)
 
 
 def run(args: Namespace) -> int:
     """Audit; return 0 when nothing was found."""
+    if args.stores:
+        from app.cli.store_audit import run_stores  # noqa: PLC0415 - only where it is asked for
+
+        if args.receipt:
+            raise BadInput("--receipt and --stores do not go together", "Run two audits.", code="bad_option")
+        return run_stores(args, settings_of(args))
+    if args.rate or args.state or args.report:
+        raise BadInput("--rate, --state and --report go with --stores", "Add --stores.", code="bad_option")
     receipts = [(str(path), _read(path)) for path in args.receipt]
     kept, count, audited = asyncio.run(_audit(settings_of(args), receipts, args))
     document = {
@@ -74,13 +106,26 @@ async def _audit(
             async for each in audit.findings():
                 count += 1
                 if not args.json:
-                    print(printable(_line(each)), flush=True)
-                    if each.code not in told:
-                        print(printable(f"  {each.next_step}"), flush=True)
-                        told.add(each.code)
+                    print_finding(each, told)
                 elif len(kept) < MAX_KEPT:
                     kept.append(each)
             return kept, count, audit.audited
+
+
+def rate_of(text: str) -> int:
+    """Read a number of bytes, also as 512K, 20M or 1G (powers of 1,024)."""
+    found = re.fullmatch(r"([1-9][0-9]{0,11})([KMG]?)", text, re.ASCII)
+    if found is None:
+        raise ArgumentTypeError(f"{text[:40]!r} is not a number of bytes such as 500000, 512K, 20M or 1G")
+    return int(found[1]) << 10 * " KMG".index(found[2] or " ")
+
+
+def print_finding(each: Finding, told: set[str]) -> None:
+    """Print a finding, and what to do when that was not said before."""
+    print(printable(_line(each)), flush=True)
+    if each.code not in told:
+        print(printable(f"  {each.next_step}"), flush=True)
+        told.add(each.code)
 
 
 def _line(finding: Finding) -> str:

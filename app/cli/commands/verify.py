@@ -21,7 +21,10 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "by SHA-256, whatever they are called. Exit 0 verified, 1 does not match, 3 not on this ledger or cannot tell.",
     )
     parser.add_argument(
-        "proof", metavar="PROOF", type=Path, help="the proof file (muniment-proof/v1), or a publication file"
+        "proof",
+        metavar="PROOF",
+        type=Path,
+        help="the proof file (muniment-proof/v1), a publication file, or the report of a store audit",
     )
     parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="a file that should be in the deposit")
     parser.add_argument("--trust", type=Path, required=True, help="your trust file, from the court's gazette")
@@ -41,6 +44,7 @@ def run(args: argparse.Namespace) -> int:
     """Check, print, return 0, 1 or 3. Raises BadInput (exit 2) for files that cannot be read, a bad trust file."""
     from app.cli.person import clock  # noqa: PLC0415
     from app.statements.prooffile import MAX_PROOF_BYTES  # noqa: PLC0415
+    from app.statements.store_report import is_report  # noqa: PLC0415
     from app.statements.trust import MAX_TRUST_BYTES, parse_trust  # noqa: PLC0415
     from app.verify.proof import check_proof, hash_file, read_whole  # noqa: PLC0415
 
@@ -50,6 +54,12 @@ def run(args: argparse.Namespace) -> int:
     if args.sealed is not None:
         raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
     data = read_whole(args.proof, MAX_PROOF_BYTES)
+    if is_report(data):
+        from app.cli.store_audit import run_report  # noqa: PLC0415 - other proofs do without it
+
+        if args.files:
+            raise BadInput("files are compared with a proof file, and this is a report", code="bad_option")
+        return run_report(args, data, trust)
     verdict = check_proof(data, trust, [hash_file(each) for each in args.files], lenient=args.lenient, now=clock())
     show(args, verdict.to_json(), _lines(args, verdict))
     return verdict.outcome.exit_code
