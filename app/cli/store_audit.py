@@ -8,8 +8,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli.output import human_size, note, phases, show
+from app.cli.output import human_size, note, show
 from app.cli.person import write_result
+from app.cli.progress import Teller
 from app.config import Settings
 from app.errors import CannotTell
 from storage.errors import StorageError
@@ -65,7 +66,8 @@ async def _audit(
 
     told = set[str]()
     pacer = Pacer(args.rate)
-    with phases(quiet=args.json) as tell:
+    with Teller(as_json=args.json) as teller:
+        tell = teller.counting("segments")
         async with build_store_audit(settings, earlier, pace=pacer.read, save=file.save, tell=tell) as built:
             audit, genesis, signer = built
             async for each in audit.findings():
