@@ -297,6 +297,36 @@ class Publication:
     """The statement that opened it."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trail:
+    """The statements on one deposit, by ledger index. Its id is the hex SHA-256 of the deposit's id."""
+
+    PREFIX: ClassVar = "trail"
+    id: Raw
+    deposit_id: Id
+    entries: tuple[Count, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Erased:
+    """A deposit that was erased, by the hex SHA-256 of its id: the act, its entries, where it took effect, and when."""
+
+    PREFIX: ClassVar = "erased"
+    id: Raw
+    act: Digest
+    entries: tuple[Count, ...]
+    index: Count
+    time: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foretold:
+    """Never stored: what a replay knows of a deposit whose statements an act later on the ledger erased."""
+
+    PREFIX: ClassVar = "foretold"
+    id: Raw
+
+
 Aggregate = (
     Registry
     | KeyHolder
@@ -312,6 +342,9 @@ Aggregate = (
     | Order
     | Request
     | Publication
+    | Trail
+    | Erased
+    | Foretold
 )
 
 AGGREGATES: dict[str, type[Aggregate]] = {
@@ -331,6 +364,8 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Order,
         Request,
         Publication,
+        Trail,
+        Erased,
     )
 }
 

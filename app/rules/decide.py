@@ -10,7 +10,19 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.errors import AppError, Refused
-from app.rules import anchors, cases, ceremonies, deposits, holds, members, mistakes, publications, releases, replies
+from app.rules import (
+    anchors,
+    cases,
+    ceremonies,
+    deposits,
+    erasures,
+    holds,
+    members,
+    mistakes,
+    publications,
+    releases,
+    replies,
+)
 from app.rules.act import Act, Circumstances, refuse
 from app.rules.aggregates import Aggregate, KeyHolder, Person, Registry, key_of
 from app.rules.view import View
@@ -29,6 +41,7 @@ EFFECTS: dict[str, Handler] = {
     "member.revoke": members.revoked,
     "member.key": members.rotated,
     "panel.roster": ceremonies.roster_approved,
+    "erase": erasures.erased,
 }
 """What happens with the m-th approval."""
 
@@ -67,6 +80,7 @@ HANDLERS: dict[str, Handler] = {
     "release.publish": publications.publish,
     "access": releases.access,
     "anchor": anchors.anchor,
+    "erase": erasures.erase,
 }
 
 
@@ -131,6 +145,7 @@ def _changes(view: View, statement: Statement, circumstances: Circumstances) -> 
         person=person,
     )
     yield from HANDLERS[statement.kind](act)
+    yield from erasures.followed(view, claims, circumstances.index)
 
 
 def _genesis(registry: Registry | None, statement: Statement, circumstances: Circumstances) -> Iterator[Aggregate]:

@@ -3,13 +3,14 @@
 That every segment and box is in the stores is the shell's check, made before the decision: rules see no store.
 """
 
+import hashlib
 from collections.abc import Iterator
 
 from app.panels.capsule import check_public, label
 from app.panels.record import parse_record
 from app.panels.release_states import CapsuleState
 from app.rules.act import Act, refuse
-from app.rules.aggregates import Aggregate, Case, Deposited, Epoch, Panel, SealedCapsule
+from app.rules.aggregates import Aggregate, Case, Deposited, Epoch, Erased, Foretold, Panel, SealedCapsule
 from app.rules.cases import case_of
 from app.rules.view import View
 from app.statements.kinds import Capsule, Deposit
@@ -23,7 +24,7 @@ def deposit(act: Act[Deposit]) -> Iterator[Aggregate]:
     deposit_id = claims.deposit_id.hex()
     if signer.id not in case.parties:
         raise refuse("not_in_case", f"the member {signer.id} is not in the case {case.id}", "Have him join it first.")
-    if act.view.find(Deposited, deposit_id) is not None:
+    if act.view.find(Deposited, deposit_id) is not None or is_erased(act.view, claims.deposit_id):
         raise refuse("id_in_use", f"the deposit id {deposit_id} is in use", "Draw 16 fresh random bytes.")
     if len({each.panel_id for each in claims.capsules}) != len(claims.capsules):
         raise refuse("duplicate_capsule", "two capsules are for one panel", "Seal to each panel once.")
@@ -71,8 +72,27 @@ def epoch_of(view: View, epoch_id: bytes) -> Epoch:
 
 
 def deposit_of(view: View, deposit_id: bytes) -> Deposited:
-    """Return an accepted deposit. Raises Refused (unknown_deposit)."""
+    """Return an accepted deposit. Raises Refused (unknown_deposit, erased)."""
+    if is_erased(view, deposit_id):
+        raise refuse("erased", f"the deposit {deposit_id.hex()} was erased", "See the act: muniment erase show.")
     found = view.find(Deposited, deposit_id.hex())
     if found is None:
         raise refuse("unknown_deposit", f"there is no deposit {deposit_id.hex()}")
     return found
+
+
+def trail_id(deposit_id: bytes) -> str:
+    """The name under which a deposit stands in an act of erasure, in hex: SHA-256 of its id."""
+    return hashlib.sha256(deposit_id).hexdigest()
+
+
+def is_erased(view: View, deposit_id: bytes) -> bool:
+    """Whether the erasure of a deposit has taken effect."""
+    return view.find(Erased, trail_id(deposit_id)) is not None
+
+
+def is_foretold(view: View, deposit_id: bytes) -> bool:
+    """Whether a replay lacks this deposit because an act further on erased it."""
+    if view.find(Deposited, deposit_id.hex()) is not None or is_erased(view, deposit_id):
+        return False
+    return view.find(Foretold, trail_id(deposit_id)) is not None

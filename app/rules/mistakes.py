@@ -12,7 +12,7 @@ from dataclasses import replace
 from app.rules.act import Act, refuse
 from app.rules.aggregates import Aggregate, Deposited, Fate
 from app.rules.cases import case_of, reads_case
-from app.rules.deposits import deposit_of
+from app.rules.deposits import deposit_of, is_foretold
 from app.rules.view import View
 from app.statements.kinds import DepositAcknowledge, DepositSupersede, DepositWithdraw
 
@@ -69,7 +69,11 @@ def withdraw(act: Act[DepositWithdraw]) -> Iterator[Aggregate]:
 
 def supersede(act: Act[DepositSupersede]) -> Iterator[Aggregate]:
     """Its depositor names the deposit that takes its place: one of his in the same case, which stands itself."""
-    old, new = _own(act, act.claims.deposit_id), _own(act, act.claims.by)
+    old = _own(act, act.claims.deposit_id)
+    if is_foretold(act.view, act.claims.by):
+        yield replace(fate_of(act.view, old), superseded_by=act.claims.by)
+        return
+    new = _own(act, act.claims.by)
     for each in (old, new):
         not_withdrawn(act.view, each)
         if fate_of(act.view, each).superseded_by is not None:

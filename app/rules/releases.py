@@ -12,7 +12,7 @@ from app.panels import admission_release as admission
 from app.rules.act import Act, refuse
 from app.rules.aggregates import Aggregate, Decision, Epoch, KeyHolder, Order, Panel, Request
 from app.rules.cases import case_of, no_conflict, not_recused
-from app.rules.deposits import deposit_of, epoch_of
+from app.rules.deposits import deposit_of, epoch_of, is_foretold
 from app.rules.mistakes import not_withdrawn, ordered
 from app.rules.terms import capsule_of, is_over, may_still_move, notice_is_over, quorum_of_grants, request_of
 from app.rules.view import View
@@ -38,7 +38,8 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
     no_conflict(case, signer.id)
     if len(set(claims.deposits)) != len(claims.deposits) or len(set(claims.recipients)) != len(claims.recipients):
         raise refuse("duplicate_name", "the order names a deposit or a recipient twice")
-    for deposit_id in claims.deposits:
+    standing = [each for each in claims.deposits if not is_foretold(act.view, each)]
+    for deposit_id in standing:
         deposit = deposit_of(act.view, deposit_id)
         if deposit.case_id != claims.case_id:
             raise refuse("wrong_case", f"the deposit {deposit_id.hex()} is not of the case {case.id}")
@@ -60,7 +61,7 @@ def order(act: Act[ReleaseOrder]) -> Iterator[Aggregate]:
         document=claims.document,
         expires_at=act.circumstances.now + case.rules.order_seconds,
     )
-    for deposit_id in claims.deposits:
+    for deposit_id in standing:
         yield from ordered(act.view, deposit_of(act.view, deposit_id), signer.id)
 
 

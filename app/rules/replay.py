@@ -11,6 +11,7 @@ from typing import Protocol
 from app.errors import Mismatch
 from app.rules.act import Circumstances, SeenFacts
 from app.rules.decide import Admitted, Law, Refusal, decide
+from app.rules.erasures import NONE, Erasures, Foretelling
 from app.rules.view import WholeView
 from app.statements.statement import digest_of, parse_leaf, parse_statement
 
@@ -46,17 +47,20 @@ class Replay:
         law: Law = decide,
         view: WholeView | None = None,
         entered: Entered | None = None,
+        erasures: Erasures = NONE,
     ) -> None:
         """`seen(size, before)` tells what the ledger knows of its first `size` entries, as of index `before`.
 
         None when single entries are shown and not the whole ledger: then `seen` is not checked. `law` is an argument
         so that a dishonest registry can be played to the end and be found out. `view` and `entered` are empty ones that
-        keep their content elsewhere; by default both are in memory.
+        keep their content elsewhere; by default both are in memory. `erasures` are those that took effect anywhere on
+        the ledger: what they erased is not shown any more, and what else names it is told so.
         """
         self.view = WholeView() if view is None else view
         self._origin, self._genesis, self._seen, self._law = origin, genesis, seen, law
         self._last, self._time = -1, 0
         self._digests: Entered = set[bytes]() if entered is None else entered
+        self._foretelling = Foretelling(self.view, erasures.deposits)
 
     def add(self, entry: Entry) -> Admitted:
         """Decide one entry.
@@ -86,7 +90,7 @@ class Replay:
         circumstances = Circumstances(
             now=leaf.time, index=entry.index, origin=self._origin, genesis=self._genesis, seen=seen
         )
-        verdict = self._law(self.view, statement, circumstances)
+        verdict = self._law(self._foretelling, statement, circumstances)
         if isinstance(verdict, Refusal):
             raise Mismatch(
                 f"{what} ({statement.kind}) must not have been admitted: {verdict.message}",
@@ -99,6 +103,16 @@ class Replay:
         self._last, self._time = entry.index, leaf.time
         self._digests.add(leaf.digest)
         return verdict
+
+    def pass_over(self, index: int, leaf_text: str) -> None:
+        """Go on behind an entry whose statement was erased. Raises Mismatch (`out_of_order`, `back_dated`)."""
+        what = f"the entry at index {index}"
+        if index <= self._last:
+            raise Mismatch(f"{what} comes after {self._last}", "Show entries in ledger order.", code="out_of_order")
+        leaf = parse_leaf(leaf_text)
+        check_time(leaf.time, self._time, what)
+        self._last, self._time = index, leaf.time
+        self._digests.add(leaf.digest)
 
     def extend(self, entries: Iterable[Entry]) -> None:
         """Decide many entries."""

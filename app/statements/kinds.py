@@ -411,6 +411,20 @@ class ReleasePublish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Erase:
+    """A deposit and every statement on it are destroyed here. Public, so it names neither by what they say.
+
+    `deposit` is the SHA-256 of the deposit's id, which only who knows the id recognises; `entries` are ledger indices;
+    `document` is the SHA-256 of the court's paper. The reason is read by everybody and holds no personal data.
+    """
+
+    deposit: Digest
+    entries: Annotated[tuple[Annotated[int, Int()], ...], Many(least=1, most=4096)]
+    reason: Annotated[str, Text(500)]
+    document: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
     """The service is about to serve a deposit's box and segments to a recipient; once a request."""
 
@@ -466,6 +480,7 @@ Claims = (
     | ReleasePublish
     | Access
     | Anchor
+    | Erase
 )
 
 KINDS: dict[str, type[Claims]] = {
@@ -504,11 +519,12 @@ KINDS: dict[str, type[Claims]] = {
     "release.publish": ReleasePublish,
     "access": Access,
     "anchor": Anchor,
+    "erase": Erase,
 }
 """The closed table: wire name to claims."""
 
 KIND_OF = {record: name for name, record in KINDS.items()}
-_PUBLIC = frozenset(name for name in KINDS if name.startswith("panel.")) | {"genesis", "approval", "anchor"}
+_PUBLIC = frozenset(name for name in KINDS if name.startswith("panel.")) | {"genesis", "approval", "anchor", "erase"}
 
 
 def is_public(kind: str, claims: Claims) -> bool:

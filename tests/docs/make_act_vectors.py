@@ -7,11 +7,21 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from app.statements.kinds import Anchor, DepositAcknowledge, DepositSupersede, DepositWithdraw
+from app.rules.aggregates import Trail
+from app.rules.deposits import trail_id
+from app.statements.kinds import (
+    Anchor,
+    DepositAcknowledge,
+    DepositSupersede,
+    DepositWithdraw,
+    Erase,
+    HoldLift,
+    HoldPlace,
+)
 from app.statements.statement import EMPTY_SEEN, Seen
 from tests.app.rules import world as worlds
 from tests.app.rules.publishing import permit, publication, released, sealed_malformed
-from tests.app.rules.world import Release, ready_to_release, sealed
+from tests.app.rules.world import Release, fresh, ready_to_release, sealed
 from tests.docs.make_protocol_vectors import FOLDER, NOTES_IDENTITY, Story
 
 
@@ -26,6 +36,7 @@ class Acts(Story):
         self._mistakes()
         self._publications()
         self._anchors()
+        self._erasures()
 
     def _mistakes(self) -> None:
         world, release = self.world, self.release
@@ -77,6 +88,26 @@ class Acts(Story):
         stamped = world.seen_now()
         world.now += 30 * 86_400  # a calendar came back after a month
         world.do("service", Anchor(form="opentimestamps", anchor=worlds.fresh("proof", 32)), seen=stamped)
+
+    def _erasures(self) -> None:
+        """The deposit that was opened in public is erased; the entries stay in this file, so that both can be tried."""
+        world, release = self.world, self.release
+        trail = world.view.find(Trail, trail_id(release.deposit.claims.deposit_id))
+        assert trail is not None
+        claims = Erase(
+            deposit=bytes.fromhex(trail.id), entries=trail.entries, reason="in a vector", document=fresh("erase", 32)
+        )
+        self.refuse("a clerk erases", "clerk", claims)
+        self.refuse("a request is left behind", "registrar", replace(claims, entries=claims.entries[:1]))
+        hold = world.do("clerk", HoldPlace(deposit_id=release.deposit.claims.deposit_id, note=None)).digest
+        held = replace(claims, entries=(*claims.entries, len(world.entries) - 1))
+        self.refuse("a deposit under a hold is erased", "registrar", held)
+        world.do("clerk", HoldLift(deposit_id=release.deposit.claims.deposit_id, hold=hold, note=None))
+        act = world.do("registrar", replace(held, entries=(*held.entries, len(world.entries) - 1)))
+        world.approve(act)
+        self.refuse("a second erasure", "registrar", held)
+        self.refuse("an order of what was erased", "judge1", release.order_claims())
+        self.refuse("its id again", "lawyer1", release.deposit.claims)
 
 
 def main() -> None:

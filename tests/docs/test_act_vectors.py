@@ -8,6 +8,7 @@ import pytest
 from app.fields import read_record
 from app.rules.act import Circumstances, SeenFacts
 from app.rules.decide import Refusal, decide
+from app.rules.erasures import erasures_of
 from app.rules.replay import Entry, Replay
 from app.statements.kinds import KINDS, leaf_kind
 from app.statements.statement import Seen, Signer, leaf_of, parse_leaf, parse_statement
@@ -52,6 +53,20 @@ def test_statement_and_leaf(case: Any) -> None:
 
 def test_the_rules_admit_the_history() -> None:
     assert len(replayed(len(LEAVES)).view.aggregates) > 20
+
+
+def test_what_was_erased_is_not_needed() -> None:
+    """The same ledger as it is shown after the erasure: the rest is what it was."""
+    erasures = erasures_of(parse_statement(each["statement"]) for each in ACTS["entries"])
+    replay = Replay(origin=ACTS["origin"], genesis=bytes.fromhex(ACTS["genesis"]), seen=facts, erasures=erasures)
+    for each in ACTS["entries"]:
+        if each["index"] in erasures.entries:
+            replay.pass_over(each["index"], each["leaf"])
+        else:
+            replay.add(Entry(index=each["index"], leaf=each["leaf"], statement=each["statement"]))
+    whole = replayed(len(LEAVES)).view.aggregates
+    assert len(erasures.entries) > 10
+    assert replay.view.aggregates == {key: whole[key] for key in replay.view.aggregates}
 
 
 @pytest.mark.parametrize("case", ACTS["refused"], ids=lambda case: case["why"])
