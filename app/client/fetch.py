@@ -56,9 +56,9 @@ class Incomplete(Mismatch):
         if len(damage) > _SHOWN:
             text += f"; and {len(damage) - _SHOWN} more"
         super().__init__(
-            f"{text}; everything else is in {fetched.folder}",
-            "Keep the folder and do the same again later: only what is missing is fetched. If it stays, tell the "
-            "registrar, whose audit names the same segments: another copy of the store may be whole.",
+            text,
+            f"Everything else is in {fetched.folder}. Do the same again later: only what is missing is fetched. If it "
+            "stays, tell the registrar, whose audit names the same segments: another copy of the store may be whole.",
             code="segment_mismatch" if any(each.fault.code == "segment_mismatch" for each in damage) else "incomplete",
         )
         self.fetched = fetched

@@ -150,8 +150,10 @@ async def test_a_changed_segment_is_named_by_audit_fetch_and_open(whole: Whole, 
     async with served(town) as url, town.client("lawyer-2", url) as lawyer:
         with pytest.raises(AppError, match=f"segment 0 of item {item}"):
             await fetch(lawyer, whole.deposit_id, tmp_path / "fetched", request=whole.asked)
-        with pytest.raises(AppError, match=f"segment 0 of item {item}"):
-            await open_request(lawyer, whole.asked, Output(folder=tmp_path / "out"))
+        opened = await open_request(lawyer, whole.asked, Output(folder=tmp_path / "out"))
+        assert [(each.item, each.segment) for each in opened.damage] == [(item, 0)]
+        assert [each.verdict for each in opened.items] == ["incomplete"]
+        assert (opened.receipt, opened.key_destroyed) == (None, False)
 
 
 @pytest.mark.parametrize("where", PLACES)

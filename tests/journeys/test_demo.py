@@ -137,7 +137,10 @@ def test_the_folder_is_as_promised(run: Run) -> None:
 def test_the_three_attacks_failed_by_name(run: Run) -> None:
     assert "[quorum_missing]" in run.story
     assert "[replay_refused]" in run.story
-    assert "segment 1 of item 2 is not the one that the deposit committed to [segment_mismatch]" in run.story
+    assert re.search(
+        r"segment 1 of item 2 \(bytes \d+ to \d+\) is not the one that the deposit committed to \[segment_mismatch\]",
+        run.story,
+    )
     assert "[not_released]" in run.story
     assert "muniment verify: exit 1" in run.story
 
