@@ -36,6 +36,7 @@ COMMANDS = (
     "fetch",
     "open",
     "publish",
+    "record",
     "verify",
     "audit",
     "export",

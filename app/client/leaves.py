@@ -9,6 +9,7 @@ from app.errors import BadInput, Mismatch
 from app.rules.act import SeenFacts
 from app.statements.statement import Leaf, parse_leaf
 from ledger.merkle import inclusion_path, leaf_hash, node_hash, range_root
+from ledger.stretch import stretch_hashes
 
 
 class Leaves:
@@ -57,6 +58,10 @@ class Leaves:
     def path(self, index: int, size: int) -> tuple[bytes, ...]:
         """The inclusion path of a leaf in the tree of the first `size` leaves."""
         return inclusion_path(index, size, self._lookup)
+
+    def stretch(self, start: int, end: int, size: int) -> tuple[bytes, ...]:
+        """The proof that the leaves [start, end) stand there, and nothing else, in the tree of the first `size`."""
+        return stretch_hashes(start, end, size, self._lookup)
 
     def facts(self, size: int, before: int) -> SeenFacts:
         """What is known of the first `size` entries as of index `before`; see `app.rules.replay`."""

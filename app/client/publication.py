@@ -201,7 +201,7 @@ def _file(state: State, asked: Request, published: bytes, sealed: tuple[str, byt
     claims = state.statement(published).claims
     assert isinstance(claims, ReleasePublish)  # noqa: S101 - the aggregate comes from a statement of this kind
     contributions = _contributions(state, bytes.fromhex(asked.id))
-    founding = set(_founding(state, asked.panel_id))
+    founding = set(founding_of(state, asked.panel_id))
     for index in at.values():
         founding.update(signers_of(state, parse_statement(state.entries[index].statement), index))
     return format_publication_file(
@@ -227,7 +227,7 @@ def _contributions(state: State, request: bytes) -> dict[int, int]:
     return found
 
 
-def _founding(state: State, panel_id: bytes) -> Iterator[int]:
+def founding_of(state: State, panel_id: bytes) -> Iterator[int]:
     """The public statements that make offices and this panel: members, its ceremonies, and approvals of any of them."""
     acts: set[bytes] = set()
     sessions: set[bytes] = set()

@@ -287,3 +287,13 @@ def test_paths_that_the_walk_names_exist() -> None:
     named = re.findall(r"`((?:app|ledger|storage|tests|docs|ops)/[\w/.-]*)`", text)
     assert len(named) > 20
     assert [path for path in named if not (ROOT / path).exists()] == []
+
+
+def test_every_check_of_a_release_record_is_named() -> None:
+    text = (ROOT / "app" / "verify" / "record.py").read_text()
+    codes = set(re.findall(r'code="(\w+)"', text))
+    page = PROTOCOL.split("**Release record**")[1].split("**Note.**")[0]
+    assert len(codes) > 5
+    assert [code for code in sorted(codes) if f"`{code}`" not in page] == []
+    numbers = [int(each) for each in re.findall(r"^(\d+)\. \*\*", page, flags=re.MULTILINE)]
+    assert numbers == list(range(1, len(re.findall(r"^            \(\"", text, flags=re.MULTILINE)) + 1))

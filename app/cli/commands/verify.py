@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli import publication
+from app.cli import publication, releaserecord
 from app.cli.output import add_json, human_size, show
 from app.errors import BadInput
 
@@ -24,7 +24,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "proof",
         metavar="PROOF",
         type=Path,
-        help="the proof file (muniment-proof/v1), a publication file, or the report of a store audit",
+        help="the proof file (muniment-proof/v1), a publication file, a release record, or the report of a store audit",
     )
     parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="a file that should be in the deposit")
     parser.add_argument("--trust", type=Path, required=True, help="your trust file, from the court's gazette")
@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     trust = parse_trust(read_whole(args.trust, MAX_TRUST_BYTES))
     if publication.is_one(args.proof):
         return publication.run(args, trust)
+    if releaserecord.is_one(args.proof):
+        return releaserecord.run(args, trust)
     if args.sealed is not None:
         raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
     data = read_whole(args.proof, MAX_PROOF_BYTES)

@@ -13,6 +13,7 @@ from app.client.home import Home, Vault
 from app.client.judge import Judge
 from app.client.judge_keys import JudgeVault
 from app.client.opening import Output, open_request
+from app.client.record import make_record
 from app.client.release import (
     AskedVault,
     object_to,
@@ -27,6 +28,8 @@ from app.errors import AppError, Refused
 from app.panels.errors import PanelError
 from app.rules.aggregates import Request
 from app.statements.kinds import DEFAULT_RULES, ReleaseRules
+from app.verify.record import check_record
+from app.verify.verdict import Outcome
 from tests.app.client.panel_service import PAPER, Bench, with_panel
 from tests.app.client.test_grant import kept_grant, left_the_machine
 from tests.app.client.world_service import keys_of
@@ -299,3 +302,23 @@ async def test_a_silent_recipient_has_what_was_released_after_another_took_his_t
             assert found.key_destroyed
             assert progress_of((await client.sync()).view, first).status == "opened"
         assert (tmp_path / "out" / "a.txt").read_bytes() == b"evidence"
+
+
+# The record
+
+
+@pytest.mark.parametrize("reader", ["judge3", "lawyer1", "clerk"])
+async def test_whoever_reads_the_case_writes_its_record_from_what_he_replayed(tmp_path: Path, reader: str) -> None:
+    """What a client is shown suffices: enrolments of lawyers, the panel, every act; and it verifies offline."""
+    async with asked(tmp_path, DEFAULT_RULES) as (court, request):
+        for judge in ("judge2", "judge3"):
+            async with court.client(judge) as client:
+                await Judge(client).grant(request, PAPER)
+        async with court.client("lawyer2") as client:
+            await open_request(client, request, Output(folder=tmp_path / "out"))
+        async with court.client(reader) as client:
+            made = make_record(await client.sync(), request, client.trust)
+            verdict = check_record(made.data, client.trust)
+    assert verdict.outcome is Outcome.VERIFIED, verdict.failed
+    assert (verdict.status, verdict.items, made.holds_key) == ("opened", ("equal",), False)
+    assert {"judge2", "judge3"} <= {each.who for each in verdict.events if each.says == "contributes"}
