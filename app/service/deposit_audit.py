@@ -1,7 +1,7 @@
 """One accepted deposit against the stores: its manifest, every byte of its segments, their locks and holds.
 
-What is due is not judged yet: the job is at it. A `lock-due` record counts only with the time of its entry on the
-ledger, or whoever can write records could keep the audit silent by writing new ones.
+What is due is not judged yet: the job is at it. A `lock-due` record counts only where the ledger has an entry of this
+deposit with that time; or whoever can write records could keep the audit silent by writing new ones.
 """
 
 import hashlib
@@ -17,7 +17,9 @@ from app.service.findings import Finding
 from app.service.owed import LATE_SECONDS, Owed, owed
 from app.service.places import Segment, expected_segments
 from app.service.segments import Pace, at_once, look_at
-from app.statements.statement import parse_leaf
+from app.service.statements import StatementStore
+from app.statements.kinds import HoldLift, HoldPlace, RetentionExtend
+from app.statements.statement import digest_of, parse_leaf, parse_statement
 from ledger.tree import Tree
 from storage.ports import BlobStat, BlobStore, RecordStore
 
@@ -55,7 +57,7 @@ class DepositAudit:
         pace: Pace = at_once,
     ) -> None:
         self._records, self._blobs, self._tree, self._clock, self._pace = records, blobs, tree, clock, pace
-        self._pins = Pins(records)
+        self._pins, self._statements = Pins(records), StatementStore(records)
 
     async def plan(self, deposit: Deposited, index: int, *, size: int, applied: bool) -> Plan:
         """Look at the records of a deposit whose entry stands at `index`.
@@ -71,7 +73,7 @@ class DepositAudit:
         segments = expected_segments(parse_manifest(found.data))
         try:
             wanted = await owed(self._records, deposit)
-            problems = await self._lags(place, wanted, index, applied=applied)
+            problems = await self._lags(deposit, wanted, index, applied=applied)
         except AppError as error:
             problem = Finding(code="lock_missing", place=place, message=error.message)
             return Plan(deposit=deposit, segments=segments, owed=None, held=False, findings=(problem,))
@@ -93,21 +95,32 @@ class DepositAudit:
             found += _not_kept(deposit.id, expected, looked.stat, plan.owed.until, held=plan.held)
         return Segmented(size=None if looked.stat is None else looked.size, findings=tuple(found))
 
-    async def _lags(self, place: str, wanted: Owed, index: int, *, applied: bool) -> list[Finding]:
+    async def _lags(self, deposit: Deposited, wanted: Owed, index: int, *, applied: bool) -> list[Finding]:
+        place = f"deposit {deposit.id}"
         if not wanted.known and applied:
             message = "no job locks its segments for their term"
             return [Finding(code="lock_missing", place=place, message=message)]
         end = await self._tree.size() if wanted.due else 0
         for each in wanted.due:
             at = index if each.index is None else each.index
-            if at < end and parse_leaf(await self._tree.entry(at)).time != each.since:
-                message = f"the record of what is due says {each.since}, and the entry {at} has another time"
+            if at < end and not await self._is_due(deposit, at, each.since):
+                message = f"the record {each.record.id} says that something is due, and the entry {at} does not"
                 return [Finding(code="lock_missing", place=place, message=message)]
         late = self._clock() - wanted.due[0].since if wanted.due else 0
         if late >= LATE_SECONDS:
             message = f"a lock or hold is due for {late} seconds and not carried out"
             return [Finding(code="lock_late", place=place, message=message)]
         return []
+
+    async def _is_due(self, deposit: Deposited, index: int, since: int) -> bool:
+        leaf = parse_leaf(await self._tree.entry(index))
+        if leaf.digest == deposit.digest or leaf.time != since:
+            return leaf.time == since
+        text = await self._statements.read(leaf.digest)
+        claims = None if text is None or digest_of(text) != leaf.digest else parse_statement(text).claims
+        if not isinstance(claims, HoldPlace | HoldLift | RetentionExtend):
+            return False
+        return claims.deposit_id.hex() == deposit.id
 
     async def _moved_on(self, deposit: Deposited, size: int) -> bool:
         found = await self._records.get(KIND, f"deposit/{deposit.id}")
