@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from app.panels.header import NO_EPOCH
 from app.panels.states import SessionStatus
-from app.rules.aggregates import Case, Epoch, Panel, Person, Request, Session
+from app.rules.aggregates import Case, Epoch, Panel, Person, Proposal, Request, Session
 from app.rules.ceremonies import with_revocations
 from app.rules.terms import is_over, quorum_of_grants
 from app.rules.view import WholeView
@@ -119,6 +119,17 @@ def barred_members(view: WholeView, panel: Panel) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def card_duty(panel: Panel, proposal: Proposal, member: str) -> Duty:
+    """A proposed judge's duty to give a card."""
+    return Duty(
+        kind=DutyKind.CARD,
+        panel_id=panel.state.panel_id,
+        epoch=proposal.epoch,
+        subject=proposal.digest,
+        index=proposal.judges.index(member) + 1,
+    )
+
+
 def names_of(view: WholeView, members: tuple[str, ...]) -> tuple[str, ...]:
     """Return the names of members, the id where a name is not known."""
     people = [view.find(Person, each) for each in members]
@@ -127,20 +138,14 @@ def names_of(view: WholeView, members: tuple[str, ...]) -> tuple[str, ...]:
 
 def _awaits_cards(panel: Panel) -> bool:
     proposal = panel.proposal
-    return proposal is not None and len(proposal.cards) < len(proposal.judges)
+    return proposal is not None and not set(proposal.judges) <= {each.judge for each in proposal.cards}
 
 
 def _card(panel: Panel, member: str) -> Duty | None:
     proposal = panel.proposal
     if proposal is None or member not in proposal.judges or any(each.judge == member for each in proposal.cards):
         return None
-    return Duty(
-        kind=DutyKind.CARD,
-        panel_id=panel.state.panel_id,
-        epoch=proposal.epoch,
-        subject=proposal.digest,
-        index=proposal.judges.index(member) + 1,
-    )
+    return card_duty(panel, proposal, member)
 
 
 def _deal(session: Session, member: str) -> Duty | None:

@@ -11,13 +11,12 @@ from dataclasses import dataclass
 
 from app.client.backup import BackupVault, Sheets, sheets
 from app.client.docket import Docket, Shown, check_document, checked_manifest, document_hash, examine, open_shown
-from app.client.duties import Duty, DutyKind, PanelProgress, duties, progress
+from app.client.duties import Duty, DutyKind, PanelProgress, card_duty, duties, progress
 from app.client.judge_keys import AckMade, DealMade, GrantMade, HostKeys, JudgeVault, fresh_scalar
 from app.client.lock import only_one
 from app.client.readers import case_recipients, words_of
 from app.client.session import Client, Receipt, State
 from app.client.visit import (
-    approved_proposal,
     closed_epoch,
     closed_set,
     lineage_of,
@@ -198,10 +197,19 @@ class Judge:
     # Which steps
 
     def _due(self, state: State, tried: set[Duty]) -> Iterator[Duty]:
-        for duty in duties(state.view, state.me.id, state.taken_at):
+        for duty in (*duties(state.view, state.me.id, state.taken_at), *self._cards_lost(state)):
             begun = duty.kind is not DutyKind.DECIDE or self._kept.grant(duty.subject) is not None
             if begun and duty not in tried:
                 yield duty
+
+    def _cards_lost(self, state: State) -> Iterator[Duty]:
+        """A fresh card for one whose keys are not in this home, as long as no session rests on it."""
+        for each in state.view.aggregates.values():
+            proposal = each.proposal if isinstance(each, Panel) and each.live is None else None
+            if isinstance(each, Panel) and proposal is not None and state.me.id in proposal.judges:
+                given = [card.card for card in proposal.cards if card.judge == state.me.id]
+                if given and self._kept.host_of(given[0]) is None:
+                    yield card_duty(each, proposal, state.me.id)
 
     async def _carry_out(self, state: State, duty: Duty) -> Done:
         try:
@@ -445,11 +453,13 @@ class Judge:
 
 
 def _replaced(view: WholeView, panel: Panel, keys: HostKeys) -> bool:
-    """Whether no session can be held on this card any more: another roster was approved, or the proposal is an old one
-    whose roster never was, and no session on the card is open. An aborted session has dealt: its secrets go (SPEC 7).
+    """Whether no session can be held on this card any more: it was replaced by a newer one or never arrived before the
+    next proposal, and no session on it is open. An aborted session has dealt: its secrets go (SPEC 7).
     """
-    proposed = panel.proposal is not None and panel.proposal.digest == keys.proposal
-    if proposed or approved_proposal(view, panel, keys.epoch) == keys.proposal:
+    proposal = panel.proposal
+    if proposal is not None and proposal.digest == keys.proposal:
+        return False
+    if proposal is not None and any(each.card == keys.card for each in proposal.cards):
         return False
     if panel.live is None:
         return True

@@ -158,7 +158,11 @@ async def approve(
 
 def roster_claims(view: WholeView, panel: Panel) -> PanelRoster:
     """What the roster of the newest proposal says. Raises Refused (no_proposal, card_missing)."""
-    proposal = _proposal(panel)
+    return claims_of(view, panel, _proposal(panel))
+
+
+def claims_of(view: WholeView, panel: Panel, proposal: Proposal) -> PanelRoster:
+    """What the roster of a proposal says, by its cards. Raises Refused (card_missing)."""
     given = {each.judge: each for each in proposal.cards}
     for judge in proposal.judges:
         if judge not in given:

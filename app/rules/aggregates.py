@@ -98,7 +98,7 @@ class CardGiven:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposal:
-    """The newest proposal for a panel's next epoch and the cards given for it."""
+    """The newest proposal for a panel's next epoch, and every judge's newest card for that epoch."""
 
     digest: Digest
     epoch: Count

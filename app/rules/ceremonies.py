@@ -32,7 +32,11 @@ ZERO = bytes(32)
 
 
 def propose(act: Act[PanelPropose]) -> Iterator[Aggregate]:
-    """A registrar names the judges of a panel's next epoch; the newest proposal counts until a roster is approved."""
+    """A registrar names the judges of a panel's next epoch; the newest proposal counts until a roster is approved.
+
+    A card is for a panel and an epoch, not for a proposal: those given for an earlier proposal of this epoch serve this
+    one, too, so that a ceremony goes on without a judge as soon as the authority agrees (SPEC 6.8: CARDED).
+    """
     act.member("registrar")
     claims = act.claims
     panel = act.view.find(Panel, claims.panel_id.hex())
@@ -57,7 +61,7 @@ def propose(act: Act[PanelPropose]) -> Iterator[Aggregate]:
         prev_epoch_id=claims.prev_epoch_id,
         k=claims.k,
         judges=claims.judges,
-        cards=(),
+        cards=panel.proposal.cards if panel is not None and panel.proposal is not None else (),
     )
     if panel is None:
         panel = Panel(

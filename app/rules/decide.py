@@ -172,8 +172,8 @@ def _limits(kind: str) -> tuple[int, int | None]:
     if kind == "anchor":
         # The stamped checkpoint is as old as Bitcoin took to confirm it, or a calendar to come back.
         return DAY, None
-    if kind == "panel.roster":
-        # A reserve roster is signed beforehand and submitted after the first session ended.
+    if kind in ("panel.propose", "panel.roster"):
+        # A reserve roster, and its proposal, is signed beforehand and submitted after the first session ended.
         return 400 * DAY, None
     if kind.startswith("release.") or kind == "access":
         return DAY, HOUR

@@ -54,8 +54,8 @@ def betray(court: Bench, dealer: str, *, victim: int, share: bool) -> None:
 async def proposed(court: Bench, judges: tuple[str, ...]) -> None:
     async with court.client("registrar") as registrar:
         await propose(registrar, tuple(court.world.id(judge) for judge in judges), 2, court.panel_id)
-    for judge in judges:
-        assert "panel.card" in await court.acts(judge)
+    for judge in judges:  # a card that was given before, for an attempt at the same epoch, serves again
+        assert await court.acts(judge) in ([], ["panel.card"])
     await court.approve_and_open()
 
 
