@@ -24,7 +24,7 @@ from app.service.segments import Pace
 from app.service.statements import StatementStore
 from app.service.store_audit import Progress, StoreAudit, begin
 from app.statements.kinds import Genesis
-from app.statements.statement import Seen, Signer, digest_of, parse_statement
+from app.statements.statement import Seen, Signer, Statement, digest_of, parse_statement
 from ledger.checkpoint import Checkpoint, sign_checkpoint, verify_checkpoint
 from ledger.errors import LedgerError
 from ledger.note import MAX_NOTE_BYTES, NoteSigner
@@ -215,6 +215,13 @@ async def build_export(settings: Settings, out: Path) -> AsyncIterator[tuple[Exp
         tree = Tree(RecordLogStore(stores.records))
         newest, _, _ = await _newest(settings, tree, signer)
         yield Export(tree, StatementStore(stores.records), signer.key, out), newest
+
+
+@asynccontextmanager
+async def build_false_blames(settings: Settings) -> AsyncIterator[AsyncIterator[Statement]]:
+    """The false blames that a registry keeps, until the block ends."""
+    async with open_stores(settings, must_exist=True) as stores:
+        yield StatementStore(stores.records).false_blames()
 
 
 def _witnesses(settings: Settings) -> Policy | None:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from app.cli.output import note
 from app.errors import BadInput, Refused
 
 if TYPE_CHECKING:
@@ -62,7 +63,9 @@ def home_of() -> "Home":
 def unlock(home: "Home") -> "Keys":
     """Open the keys with the passphrase of MUNIMENT_PASSPHRASE_FILE or the terminal. Raises BadInput (no_identity)."""
     from app.client.home import read_passphrase  # noqa: PLC0415
+    from app.client.memory import no_dumps  # noqa: PLC0415
 
+    no_dumps()
     if not home.identity_path.exists():
         raise BadInput(
             f"there is no identity in {home.path}",
@@ -70,6 +73,15 @@ def unlock(home: "Home") -> "Keys":
             code="no_identity",
         )
     return home.unlock(read_passphrase())
+
+
+def confirm(lines: tuple[str, ...], *, ask: bool) -> None:
+    """Say what is approved, before it is signed."""
+    note("this act")
+    for line in lines:
+        note(f"  {line}")
+    if ask and sys.stdin.isatty() and input("Approve it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise Refused("you did not approve the act", "Ask the registrar what it is for.", code="notconfirmed")
 
 
 def write_result(path: Path, data: bytes) -> None:

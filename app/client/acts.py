@@ -1,7 +1,7 @@
 """What an act that waits for the authority would do, in words: nobody is to sign a digest blind."""
 
 from app.client.duties import names_of
-from app.rules.aggregates import KeyHolder, Panel, Person
+from app.rules.aggregates import KeyHolder, Panel, Person, Proposal
 from app.rules.view import WholeView
 from app.statements.keys import thumbprint
 from app.statements.kinds import MemberEnrol, MemberKey, MemberRevoke, PanelRoster
@@ -18,7 +18,8 @@ def describe_act(view: WholeView, act: Statement) -> tuple[str, ...]:
     elif isinstance(claims, MemberKey):
         lines = [f"gives {_who(view, claims.member)}, {claims.role}, the new key {thumbprint(claims.key)}"]
     elif isinstance(claims, PanelRoster):
-        lines = _roster(view, claims)
+        panel = view.find(Panel, claims.panel_id.hex())
+        lines = list(describe_roster(view, claims, panel.proposal if panel is not None else None))
     else:
         lines = [f"is a {act.kind}"]
     holder = view.find(KeyHolder, act.kid)
@@ -31,14 +32,13 @@ def _who(view: WholeView, member: str) -> str:
     return f"{person.name} ({member})" if person is not None else member
 
 
-def _roster(view: WholeView, claims: PanelRoster) -> list[str]:
-    panel = view.find(Panel, claims.panel_id.hex())
-    proposal = panel.proposal if panel is not None else None
+def describe_roster(view: WholeView, claims: PanelRoster, proposal: Proposal | None) -> tuple[str, ...]:
+    """Return lines that say what a roster does, by the proposal that it is for, None where that is not known."""
     head = f"makes the roster of the panel {claims.panel_id.hex()}, epoch {claims.epoch}"
     if proposal is None or proposal.digest != claims.propose:
-        return [f"{head}, from a proposal that is not the newest any more: it cannot take effect"]
+        return (f"{head}, from a proposal that is not the newest any more: it cannot take effect",)
     names = names_of(view, proposal.judges)
-    return [
+    return (
         f"{head}: any {proposal.k} of these {len(proposal.judges)} open what is sealed to it",
         *(f"  {index}. {name} ({id})" for index, (name, id) in enumerate(zip(names, proposal.judges, strict=True), 1)),
-    ]
+    )

@@ -70,7 +70,19 @@ class Door:
         return await self.admit(parse_statement(text))
 
     async def admit(self, statement: Statement) -> Receipt:
-        """Admit a parsed statement; the answer to the same one is the same. Raises as `post` does."""
+        """Admit a parsed statement; the answer to the same one is the same. Raises as `post` does.
+
+        An unfounded blame is refused and kept apart: it is never published, since it opens a good share to its readers,
+        and it is the proof against the accuser, who signed it (SPEC 6.7).
+        """
+        try:
+            return await self._admit(statement)
+        except Refused as refusal:
+            if refusal.code == "blame_unfounded":
+                await self._statements.keep_false_blame(statement, self._clock())
+            raise
+
+    async def _admit(self, statement: Statement) -> Receipt:
         for _ in range(ATTEMPTS):
             placed = await self._projections.placed(statement.digest)
             if placed is not None:

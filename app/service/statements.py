@@ -6,18 +6,23 @@ never will be, and is swept. A sweeper and a writer cannot cross: the sweep dele
 writing again moves the revision.
 """
 
-from collections.abc import Awaitable, Callable
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Annotated
 
 from app.canonical import format_json, parse_json
 from app.errors import AppError
 from app.fields import Int, Parsed, read_record, write_record
-from app.statements.statement import MAX_STATEMENT_BYTES, Statement
+from app.panels.hashing import H32
+from app.statements.kinds import PanelBlame
+from app.statements.statement import MAX_STATEMENT_BYTES, Statement, parse_statement
 from storage.errors import AlreadyExists, Conflict
 from storage.ports import RecordStore
 
-KIND = "statement"
+KIND, FALSE_BLAME = "statement", "false-blame"
+log = logging.getLogger("muniment.statements")
 HOUR, DAY = 3600, 86_400
 REWRITE_AFTER = HOUR // 2
 """Written again when it is older than this, so that the hour is never reached between writing and the batch."""
@@ -56,6 +61,24 @@ class StatementStore:
         """Return the compact JWS, or None."""
         found = await self._records.get(KIND, digest.hex())
         return None if found is None else _decode(digest.hex(), found.data).statement
+
+    async def keep_false_blame(self, statement: Statement, now: int) -> None:
+        """Keep a signed blame of a good share, for the authority's eyes; one for each accuser, dealer and session."""
+        if not isinstance(statement.claims, PanelBlame):
+            return
+        message = statement.claims.blame
+        with contextlib.suppress(AlreadyExists):
+            written = _Written(at=now, statement=statement.text)
+            await self._records.insert(FALSE_BLAME, message[2:38].hex(), _encode(written))
+            log.warning("the key %s signed a false blame, H32 %s", statement.kid, H32("blame", message).hex())
+
+    async def false_blames(self) -> AsyncIterator[Statement]:
+        """Every signed blame of a good share that was refused, in the order of the digests."""
+        after = ""
+        while page := await self._records.page(FALSE_BLAME, after=after, limit=200):
+            after = page[-1].id
+            for record in page:
+                yield parse_statement(_decode(record.id, record.data).statement)
 
     async def sweep(self, now: int, is_entry: Callable[[str], Awaitable[bool]]) -> int:
         """Delete what is older than a day and in no entry; `is_entry` takes a digest in hex. Returns how many."""

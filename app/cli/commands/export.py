@@ -25,7 +25,15 @@ def add(commands: Any) -> None:
         "paths of the service. Run it again to bring the folder forward: tiles come first, the checkpoint last.",
     )
     add_place(parser)
-    parser.add_argument("--static", type=Path, metavar="OUT", required=True, help="the folder to write, made if absent")
+    what = parser.add_mutually_exclusive_group(required=True)
+    what.add_argument("--static", type=Path, metavar="OUT", help="the folder to write, made if absent")
+    what.add_argument(
+        "--false-blames",
+        type=Path,
+        metavar="FOLDER",
+        help="instead: the signed blames of good shares that were refused, for the authority alone: each opens one "
+        "share to its reader; `muniment panel blame FILE` says whose fault it is",
+    )
     parser.add_argument(
         "--checkpoint",
         type=Path,
@@ -39,6 +47,8 @@ def add(commands: Any) -> None:
 
 def run(args: Namespace) -> int:
     """Export; return 0."""
+    if args.false_blames is not None:
+        return _false_blames(args)
     signed = None if args.checkpoint is None else _read(args.checkpoint)
     try:
         found = asyncio.run(_export(settings_of(args), args.static, signed, args))
@@ -50,6 +60,24 @@ def run(args: Namespace) -> int:
         ) from error
     lines = [f"{args.static}: {found.size} entries (before: {found.before}), {found.files} files written"]
     show(args, {"out": str(args.static), **asdict(found)}, lines)
+    return 0
+
+
+def _false_blames(args: Namespace) -> int:
+    from app.client.files import write_file  # noqa: PLC0415
+    from app.wiring import build_false_blames  # noqa: PLC0415
+
+    async def work() -> list[str]:
+        async with build_false_blames(settings_of(args)) as found:
+            kept = []
+            async for each in found:
+                path = args.false_blames / f"{each.digest.hex()}.jws"
+                write_file(path, each.text.encode())
+                kept.append(str(path))
+            return kept
+
+    files = asyncio.run(work())
+    show(args, {"false_blames": files}, files or ["nobody signed a false blame here"])
     return 0
 
 

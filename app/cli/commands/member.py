@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from app.cli.output import add_json, note, show
-from app.cli.person import connected, digest_of, member_of
-from app.errors import Refused
+from app.cli.output import add_json, show
+from app.cli.person import confirm, connected, digest_of, member_of
 
 if TYPE_CHECKING:
     from app.client.session import Receipt
@@ -96,7 +94,7 @@ async def run_approve(args: argparse.Namespace) -> int:
         if args.key is not None:
             seed = load_authority_key(args.key, read_passphrase("Passphrase of the authority's key: "))
         statement, receipt = await approve(
-            client, args.act, seed, lambda lines: _confirm(lines, ask=not args.yes and not args.json)
+            client, args.act, seed, lambda lines: confirm(lines, ask=not args.yes and not args.json)
         )
         state = await client.confirm(receipt)
     act = state.view.find(PendingAct, args.act.hex())
@@ -115,15 +113,6 @@ async def run_approve(args: argparse.Namespace) -> int:
         [f"{statement.kind} {args.act.hex()}: {given} of {needed} approvals" + (", in effect" if effective else "")],
     )
     return 0
-
-
-def _confirm(lines: tuple[str, ...], *, ask: bool) -> None:
-    """Say what is approved, before it is signed."""
-    note("this act")
-    for line in lines:
-        note(f"  {line}")
-    if ask and sys.stdin.isatty() and input("Approve it? [y/N] ").strip().lower() not in ("y", "yes"):
-        raise Refused("you did not approve the act", "Ask the registrar what it is for.", code="not_confirmed")
 
 
 async def run_revoke(args: argparse.Namespace) -> int:

@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from app.cli.commands import panel_backup
+from app.cli.commands import panel_backup, panel_reserve
 from app.cli.output import add_json, show
 from app.cli.person import as_person, digest_of, member_of
 
@@ -42,6 +42,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     showing.add_argument("panel", type=digest_of, metavar="PANEL", nargs="?", help="this one only")
     _finish(showing, _show)
     panel_backup.add(acts)
+    panel_reserve.add(acts)
 
 
 def progress_document(view: "WholeView", progress: "PanelProgress") -> dict[str, Any]:
