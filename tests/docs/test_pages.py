@@ -222,7 +222,7 @@ def test_the_time_limits_are_those_of_the_rules() -> None:
     assert CLOCK_SKEW == 300
     assert "at most 300 seconds ahead" in PROTOCOL
     for kind in HANDLERS:
-        if kind in ("approval", "panel.roster"):
+        if kind in ("approval", "panel.propose", "panel.roster"):
             expected = (400 * DAY, None)
         elif kind.startswith("release.") or kind == "access":
             expected = (DAY, 3600)
@@ -231,7 +231,7 @@ def test_the_time_limits_are_those_of_the_rules() -> None:
         else:
             expected = (400 * DAY, DAY)
         assert _limits(kind) == expected
-    assert "| `approval`, `panel.roster` | 400 days | not checked" in PROTOCOL
+    assert "| `approval`, `panel.propose`, `panel.roster` | 400 days | not checked" in PROTOCOL
     assert "| `release.*`, `access` | 1 day | 1 hour |" in PROTOCOL
     assert "| anchors (`anchor`) | 1 day | not checked" in PROTOCOL
     assert "| all others | 400 days | 1 day |" in PROTOCOL
