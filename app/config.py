@@ -52,7 +52,7 @@ class Settings:
     witnesses: Path | None = None
     """A C2SP policy: this log, its witnesses with their URLs, and the quorum that completes a publication."""
     publication_milliseconds: int = 1000
-    """With witnesses: how often checkpoints are published, at most."""
+    """The cadence: how often checkpoints are published when there is news."""
     witness_milliseconds: int = 2000
     """With witnesses: how long a publication waits for those that are expected to answer."""
     scrub_hours: int = 24

@@ -1,6 +1,8 @@
 """Publication: on a fixed cadence the newest signed checkpoint is offered to witnesses, and published with what came.
 
-1. When there is news, and `cadence_seconds` after the last round began, the newest checkpoint becomes the *target*.
+1. At every full multiple of `cadence_seconds` on the clock the newest checkpoint, other writers' entries included,
+   becomes the *target*, if it is larger than what is published. So all replicas publish at the same moments, and a
+   checkpoint does not tell when within that time an entry came.
 2. Every witness is asked at once, each by a task of its own. A witness that fails is asked again later, with growing
    pauses, for whatever the target is then; until it answers in time again, nobody waits for it.
 3. The target is published as soon as the quorum is met, or when all who were expected have answered, or after
@@ -9,12 +11,14 @@
 5. A witness that is ahead of the target was fed by another replica of this log. It is well, so it does not rest; and a
    target without its quorum is not published then: the sequencer catches up, and what it finds becomes the target.
 
-Too frequent checkpoints would keep witnesses from agreeing on any; hence the cadence. Published is what others see: the
+Without witnesses a target is published as it is. Too frequent checkpoints would keep witnesses from agreeing on any;
+hence the cadence. Published is what others see: the
 sequencer's newest checkpoint may be larger.
 """
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -25,7 +29,7 @@ from ledger.errors import LedgerError, WitnessAhead
 from ledger.note import Note, SignatureLine, VerifierKey
 from ledger.policy import Policy
 
-MAX_OVERTAKEN = 4
+MAX_OVERTAKEN = 16
 """Targets that may be given up for newer ones before one is published with what came."""
 FIRST_PAUSE_SECONDS = 0.5
 LAST_PAUSE_SECONDS = 30.0
@@ -40,10 +44,6 @@ class Source(Protocol):
     @property
     def checkpoint(self) -> str:
         """The newest."""
-        ...
-
-    async def wait_for(self, size: int) -> str:
-        """The newest, as soon as its size is at least `size`."""
         ...
 
     async def catch_up(self) -> int:
@@ -85,11 +85,15 @@ class Publisher:
         *,
         cadence_seconds: float = 1.0,
         timeout_seconds: float = 2.0,
+        clock: Callable[[], float] = time.time,
         report: Report = lambda _url, _problem: None,
     ) -> None:
-        """`policy` names the log, its witnesses and the quorum that makes a round complete before its time."""
+        """`policy` names the log, its witnesses and the quorum that makes a round complete before its time.
+
+        `clock` gives Unix seconds; the cadence is counted on it.
+        """
         self._source, self._policy, self._feeds, self._prove = source, policy, tuple(feeds), prove
-        self._cadence, self._timeout, self._report = cadence_seconds, timeout_seconds, report
+        self._cadence, self._timeout, self._clock, self._report = cadence_seconds, timeout_seconds, clock, report
         self._round: _Round | None = None
         self._published: Published | None = None
         self._published_round: _Round | None = None
@@ -114,9 +118,8 @@ class Publisher:
         self._kept = kept
         for feed in self._feeds:
             self._tasks.append(asyncio.create_task(self._follow(feed), name=f"feed of {feed.url}"))
-        began = asyncio.get_running_loop().time()
         await self._publish_newest()
-        self._tasks.append(asyncio.create_task(self._run(began), name="publisher"))
+        self._tasks.append(asyncio.create_task(self._run(), name="publisher"))
 
     async def close(self) -> None:
         """End; what is published stays readable. Safe to call twice."""
@@ -135,16 +138,17 @@ class Publisher:
 
     # The rounds.
 
-    async def _run(self, began: float) -> None:
-        loop = asyncio.get_running_loop()
+    async def _run(self) -> None:
         while True:
+            await asyncio.sleep(self._cadence - self._clock() % self._cadence)
             try:
-                await self._source.wait_for(self.published.size + 1)
-                await asyncio.sleep(max(0.0, began + self._cadence - loop.time()))
-                began = loop.time()
+                await self._source.catch_up()
+            except Exception as error:
+                # The sequencer is stopped, and its owner reloads it, or the store does not answer. What was signed
+                # before is to be published all the same.
+                self._report("this log", f"it cannot look for news: {type(error).__name__}: {error}")
+            if _size(self._source.checkpoint) > self.published.size:
                 await self._publish_newest()
-            except LedgerError:  # the sequencer is stopped; its owner reloads it
-                await asyncio.sleep(self._cadence)
 
     async def _publish_newest(self) -> None:
         for left in reversed(range(MAX_OVERTAKEN)):
@@ -248,6 +252,10 @@ class Publisher:
         current.changed.set()
         if current is self._published_round and self._with(current) != self._published:
             await self._publish(current)
+
+
+def _size(signed: str) -> int:
+    return Checkpoint.parse_body(Note.parse(signed).text).size
 
 
 def feeds_of(policy: Policy, submit: Callable[[str], Submit]) -> tuple[Feed, ...]:

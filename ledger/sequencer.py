@@ -79,6 +79,7 @@ class Sequencer(Generic[SubmissionT]):
         self._frontier: Frontier | None = None
         self._signed: Checkpoint | None = None
         self._checkpoint = ""
+        self._others_size = 0
         # Owned by the event loop's single thread.
         self._queue: deque[Waiting[SubmissionT]] = deque()
         self._queued = 0  # submissions in the queue
@@ -109,6 +110,11 @@ class Sequencer(Generic[SubmissionT]):
         if self._signed is None:
             raise self._stopped()
         return self._signed.size
+
+    @property
+    def others_size(self) -> int:
+        """The size of the newest tree that another writer made, as far as is known here; 0 where there was none."""
+        return self._others_size
 
     async def start(self, *, published: str | None = None) -> None:
         """Read and verify the newest state, sign it, and begin to accept.
@@ -383,6 +389,7 @@ class Sequencer(Generic[SubmissionT]):
         """Take over every batch that stands after the tip. Raises Stopped when the assembly fails to follow."""
         while (batch := await read_next(self._store, self._tip())) is not None:
             failure = await self._advance(batch, ())
+            self._others_size = batch.end
             if failure is not None:
                 raise failure
 

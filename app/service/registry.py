@@ -36,7 +36,7 @@ from app.service.sweeping import UploadSweep
 from app.service.tokens import Sealer
 from app.service.uploads import Uploads
 from app.service.who import Gate
-from app.service.witnesses import AtOnce, Publication, Witnessed
+from app.service.witnesses import Publication
 from app.statements.kinds import Genesis
 from app.statements.statement import Signer, parse_leaf, parse_statement
 from ledger.batch import check_extends
@@ -44,6 +44,7 @@ from ledger.errors import Forked, LedgerError
 from ledger.merkle import EMPTY_FRONTIER
 from ledger.note import NoteSigner
 from ledger.policy import Policy
+from ledger.publisher import Published
 from ledger.sequencer import Sequencer, SequencerState
 from ledger.tree import Tree
 from storage.errors import StorageError
@@ -69,8 +70,9 @@ class Terms:
     checkpoint_seconds: float = 1
     batch_seconds: float = 0.005
     witnesses: Policy | None = None
-    """This log, its witnesses and when a publication is complete; None: what is signed is published at once."""
+    """This log, its witnesses and when a publication is complete; None: what is signed is published as it is."""
     publication_seconds: float = 1
+    """At each multiple of it on the clock what is new is published, and whoever waits for a receipt gets it."""
     witness_seconds: float = 2
     scrub_seconds: int = 0
     """How often all stored batches are read again; 0: never."""
@@ -236,6 +238,13 @@ class Registry:
         with contextlib.suppress(LedgerError, StorageError):  # what is signed here stays true; the upkeep says why
             await self.sequencer.catch_up()
 
+    async def shown(self) -> Published:
+        """Return what is published: never less than another process published before, if that can be had."""
+        await self.look()
+        with contextlib.suppress(AppError):
+            return await self.publication.covering(self.sequencer.others_size)
+        return self.publication.published
+
     async def ready(self) -> None:
         """Return when the service can take statements. Raises Stopped or what a store raises when it cannot."""
         await self.sequencer.wait_for(0)
@@ -267,17 +276,16 @@ class Registry:
 
     def _make_publication(self) -> Publication:
         terms = self.terms
-        if terms.witnesses is None:
-            return AtOnce(self.sequencer)
-        if terms.witnesses.log != self.log_key:
+        policy = terms.witnesses or Policy.parse(f"log {self.log_key.text}\nquorum none\n")
+        if policy.log != self.log_key:
             raise BadInput(
-                f"the policy of the witnesses is for the log key {terms.witnesses.log.text}, not {self.log_key.text}",
+                f"the policy of the witnesses is for the log key {policy.log.text}, not {self.log_key.text}",
                 "Put this log's verifier key into the policy's log line.",
                 code="bad_setting",
             )
-        return Witnessed(
+        return Publication(
             self.sequencer,
-            terms.witnesses,
+            policy,
             self.tree.consistency,
             cadence_seconds=terms.publication_seconds,
             timeout_seconds=terms.witness_seconds,

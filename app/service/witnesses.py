@@ -1,8 +1,7 @@
-"""Publication as the service does it: at once, or with the cosignatures of its witnesses, asked over HTTP."""
+"""Publication as the service does it: on its cadence, with the cosignatures of its witnesses, asked over HTTP."""
 
 import asyncio
 import logging
-from typing import Protocol
 
 import aiohttp
 
@@ -17,62 +16,8 @@ ANSWER_SECONDS = 10.0
 """How long one witness may take at most. A publication waits less; what comes later is added to it."""
 
 
-class SizedSource(Source, Protocol):
-    """A source that tells its size; a `Sequencer` is one."""
-
-    @property
-    def size(self) -> int:
-        """The size of its newest checkpoint."""
-        ...
-
-
-class Publication(Protocol):
-    """What others may see of the log."""
-
-    @property
-    def published(self) -> Published:
-        """The newest published checkpoint."""
-        ...
-
-    async def covering(self, size: int) -> Published:
-        """What is published, as soon as its size is at least `size`. Raises Stopped, Unreachable."""
-        ...
-
-    async def start(self, kept: str | None = None) -> None:
-        """Begin, after the sequencer did; `kept` is what was published last, if it is known."""
-        ...
-
-    async def close(self) -> None:
-        """End, before the sequencer does. Safe to call twice."""
-        ...
-
-
-class AtOnce:
-    """No witnesses: what is signed is published."""
-
-    def __init__(self, source: SizedSource) -> None:
-        self._source = source
-
-    @property
-    def published(self) -> Published:
-        """The newest signed checkpoint."""
-        return Published(size=self._source.size, text=self._source.checkpoint, quorum_met=True)
-
-    async def covering(self, size: int) -> Published:
-        """The newest signed checkpoint; `size` was signed before anyone could ask for it."""
-        if self._source.size < size:
-            await self._source.wait_for(size)
-        return self.published
-
-    async def start(self, kept: str | None = None) -> None:
-        """Nothing is to be done."""
-
-    async def close(self) -> None:
-        """Nothing is to be done."""
-
-
-class Witnessed:
-    """A publisher, and the HTTP session of its feeds; bounded in time and size."""
+class Publication:
+    """A publisher, and the HTTP session of its feeds, if it has any; bounded in time and size."""
 
     def __init__(
         self, source: Source, policy: Policy, prove: Prove, *, cadence_seconds: float, timeout_seconds: float

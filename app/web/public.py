@@ -19,9 +19,7 @@ OCTETS = "application/octet-stream"
 
 async def checkpoint(request: web.Request) -> web.Response:
     """The newest published checkpoint, with its cosignatures."""
-    registry = request.app[REGISTRY]
-    await registry.look()
-    text = registry.publication.published.text
+    text = (await request.app[REGISTRY].shown()).text
     return web.Response(text=text, content_type="text/plain", charset="utf-8", headers={"Cache-Control": "no-cache"})
 
 

@@ -1,4 +1,7 @@
-"""The whole run: found a registry, start the replicas, let writers write and the killer kill, stop, audit, judge."""
+"""The whole run: found a registry, start the replicas, let writers write and the killer kill, stop, audit, judge.
+
+Two witnesses run beside it, and the policy that every receipt must meet demands both.
+"""
 
 import asyncio
 import json
@@ -6,19 +9,21 @@ import os
 import random
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import aiohttp
 
 from app.client.founding import found
 from app.client.home import Keys
+from app.demo.witnesses import make_witnesses, watching
 from app.sealing.hybrid import PqIdentity
 from app.service.found import registry_settings, write_registry
 from app.service.logstore import RecordLogStore
 from app.statements.kinds import Authority
 from app.statements.statement import Signer
 from app.wiring import open_stores
+from ledger.note import KeyType, Note, VerifierKey
 from ledger.policy import Policy
 from ledger.tree import Tree
 from ops.hammer.replicas import Replica, kill_at_random
@@ -26,6 +31,10 @@ from ops.hammer.verdict import breaches
 from ops.hammer.writers import post, write
 
 ORIGIN = "hammer.example/ledger"
+CADENCE = 50
+"""Milliseconds between publications."""
+PATIENCE = 30_000
+"""Milliseconds that a publication waits for the witnesses, which are well, however busy the machine is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +64,8 @@ async def hammer(folder: Path, *, seconds: float, writers: int, replicas: int, e
     rng = random.Random(seed)  # noqa: S311 - draws victims, not keys
     registrar = Keys(seed=os.urandom(32), notes=PqIdentity(os.urandom(32)), name="Hammer")
     log_seed, service_seed = os.urandom(32), os.urandom(32)
+    log = VerifierKey(name=ORIGIN, type=KeyType.ED25519, public_key=Signer(log_seed).public)
+    witnesses = await make_witnesses(folder / "witnesses", log)
     founding = found(
         origin=ORIGIN,
         registrar=registrar,
@@ -63,29 +74,38 @@ async def hammer(folder: Path, *, seconds: float, writers: int, replicas: int, e
         service_seed=service_seed,
         now=int(time.time()),
         rng=os.urandom,
+        witnesses=witnesses,
     )
     settings = registry_settings(folder, origin=ORIGIN, genesis=founding.genesis.digest)
+    settings = replace(
+        settings,
+        witnesses=folder / "witnesses.txt",
+        publication_milliseconds=CADENCE,  # so that many answers are given between two kills
+        witness_milliseconds=PATIENCE,
+    )
     write_registry(folder, settings, log_seed=log_seed, service_seed=service_seed)
+    (folder / "witnesses.txt").write_text(founding.policy, encoding="utf-8")
     policy = Policy.parse(founding.policy)
     running = [Replica(str(number), folder, folder / f"replica-{number}.log") for number in range(replicas)]
-    try:
-        for replica in running:
-            await replica.start()
-        first = await post(running[0], founding.genesis)
-        began, over = time.monotonic(), asyncio.Event()
-        killer = asyncio.create_task(kill_at_random(running, rng, every, over))
-        works = [
-            asyncio.create_task(write(registrar.signer, ORIGIN, first, running, until=over.is_set))
-            for _ in range(writers)
-        ]
-        everything = asyncio.gather(killer, *works)
-        await asyncio.wait({everything}, timeout=seconds)  # whoever fails ends the run at once
-        over.set()
-        _, *written = await everything
-        took = time.monotonic() - began
-        final = await _newest(running)
-    finally:
-        codes = [await replica.stop() for replica in running]
+    async with watching(folder / "witnesses"):
+        try:
+            for replica in running:
+                await replica.start()
+            first = await post(running[0], founding.genesis)
+            began, over = time.monotonic(), asyncio.Event()
+            killer = asyncio.create_task(kill_at_random(running, rng, every, over))
+            works = [
+                asyncio.create_task(write(registrar.signer, ORIGIN, first, running, until=over.is_set))
+                for _ in range(writers)
+            ]
+            everything = asyncio.gather(killer, *works)
+            await asyncio.wait({everything}, timeout=seconds)  # whoever fails ends the run at once
+            over.set()
+            _, *written = await everything
+            took = time.monotonic() - began
+            final = await _newest(running)
+        finally:
+            codes = [await replica.stop() for replica in running]
     if any(codes):
         raise RuntimeError(f"the replicas ended with {codes}; see {folder}/replica-*.log")
     seen = [receipt.proof.checkpoint for each in written for receipt in each.receipts]
@@ -107,13 +127,13 @@ async def hammer(folder: Path, *, seconds: float, writers: int, replicas: int, e
 
 
 async def _newest(replicas: list[Replica]) -> str:
-    """The checkpoint that the replicas agree on, now that nobody writes."""
+    """The checkpoint that the replicas agree on, now that nobody writes. Each has its own cosignatures."""
     async with aiohttp.ClientSession(raise_for_status=True) as session:
         texts = []
         for replica in replicas:
             async with session.get(f"{replica.url}/checkpoint") as answer:
                 texts.append(await answer.text())
-    if len(set(texts)) != 1:
+    if len({Note.parse(text).text for text in texts}) != 1:
         raise RuntimeError(f"the replicas show different checkpoints of one ledger: {texts}")
     return texts[0]
 

@@ -1,6 +1,7 @@
 """What must be true when the noise is over; each breach is a sentence.
 
-1. Every receipt verifies: its proof under its own checkpoint, and its leaf is the one of the statement.
+1. Every receipt verifies: its proof under its own checkpoint, with the witnesses that the policy demands, and its leaf
+   is the one of the statement.
 2. It is in the final tree at the same index (inclusion), and its checkpoint is a prefix of the final one (consistency).
 3. Every leaf stands once; every acknowledged statement stands, at the index of its receipt.
 4. What a writer wrote stands in the order of writing; no more than the unanswered last one stands without a receipt.
@@ -60,6 +61,8 @@ def _check_receipt(receipt: Receipt, policy: Policy, leaves: Leaves, last: Check
     verified = receipt.proof.verify(policy, hash_)
     if verified.index != receipt.index or parse_leaf(receipt.leaf).digest != receipt.digest:
         raise LedgerError("it proves another entry")
+    if not verified.quorum_met:
+        raise LedgerError(f"the policy demands more than {[each.witness for each in verified.cosigners]}")
     verify_inclusion(receipt.index, last.size, hash_, leaves.path(receipt.index, last.size), last.root)
 
 

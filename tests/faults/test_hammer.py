@@ -1,4 +1,4 @@
-"""Two processes on one registry, killed at random while four writers write: `make hammer` does it for longer."""
+"""Two processes on one registry, two witnesses, kills at random while four writers write: `make hammer` for longer."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ops.hammer.writers import Receipt, Written
 from tests.app.client.world_service import checkpoint_of, log_signer
 from tests.app.rules.world import World, peopled
 from tests.service.test_replicas import receipt_of, tree_of
+from tests.witness.serving import cosigner
 
 
 @pytest.mark.slow
@@ -46,6 +47,9 @@ async def test_the_verdict_sees_each_kind_of_breach() -> None:
     lost = written_by(world, 1)
     lost.receipts[0] = Receipt(digest=bytes(32), index=1, leaf=lost.receipts[0].leaf, proof=lost.receipts[0].proof)
     assert "proves another entry" in (await judged(world, tree, lost))[0]
+    demanding = Policy.parse(f"log {log_signer().key.text}\nwitness w {cosigner(1).key.text}\nquorum w\n")
+    alone = await breaches(tree, checkpoint_of(world.entries), demanding, [], [written_by(world, 1)])
+    assert ["the policy demands more than []" in each for each in alone] == [True]
     unknown = written_by(world, 1, 2)
     unknown.receipts.clear()
     assert "2 entries stand, 0 were acknowledged" in (await judged(world, tree, unknown))[0]

@@ -181,7 +181,7 @@ async def make_town(folder: Path) -> Town:
         rng=os.urandom,
     )
     settings = registry_settings(folder / "registry", origin=ORIGIN, genesis=founding.genesis.digest)
-    settings = replace(settings, shutdown_seconds=1)
+    settings = replace(settings, shutdown_seconds=1, publication_milliseconds=20)
     write_registry(folder / "registry", settings, log_seed=log_seed, service_seed=service_seed)
     for person in cast.everybody():
         person.home.set_trust(founding.trust.encode())

@@ -107,6 +107,7 @@ async def town(
         log_seed=seeds[1],
         service_seed=seeds[2],
         checkpoint_seconds=0.02,
+        publication_seconds=0.005,
         batch_seconds=0,
     )
     registry = Registry(terms, MemoryRecordStore(), MemoryBlobStore(clock=now), now)

@@ -72,6 +72,7 @@ async def registry(folder: Path) -> AsyncIterator[Place]:
         log_seed=seed("log"),
         service_seed=seed("service"),
         checkpoint_seconds=0.02,
+        publication_seconds=0.005,
         batch_seconds=0,
     )
     records = await SqliteRecordStore.open(str(folder / "records.sqlite"))

@@ -46,7 +46,6 @@ class Source:
 
     def __init__(self, log: GrowingLog, size: int) -> None:
         self.log, self.size = log, size
-        self.changed = asyncio.Condition()
         self.stopped = 0
         self.stands = size
         """What other replicas have appended."""
@@ -56,23 +55,15 @@ class Source:
         return self.log.signed(self.size)
 
     async def grow(self, size: int) -> None:
-        async with self.changed:
-            self.size = size
-            self.changed.notify_all()
+        self.size = size
+        self.stands = max(self.stands, size)
 
     async def catch_up(self) -> int:
         if self.stopped:
+            self.stopped -= 1
             raise Stopped("stopped")
         await self.grow(max(self.size, self.stands))
         return self.size
-
-    async def wait_for(self, size: int) -> str:
-        if self.stopped:
-            self.stopped -= 1
-            raise Stopped("stopped")
-        async with self.changed:
-            await self.changed.wait_for(lambda: self.size >= size)
-        return self.checkpoint
 
 
 class Remote:
@@ -121,6 +112,7 @@ class Stage:
             policy,
             feeds_of(policy, lambda url: by_url[url]),
             prove,
+            clock=lambda: asyncio.get_running_loop().time(),
             report=lambda url, problem: self.told.append((url, problem)),
         )
         self.policy = policy
@@ -156,19 +148,53 @@ def test_the_first_publication_has_the_quorum(runner: asyncio.Runner) -> None:
     runner.run(run())
 
 
-def test_news_is_published_on_the_cadence(runner: asyncio.Runner) -> None:
+async def at(part: float) -> None:
+    """Wait until `part` of a second after a full one."""
+    now = asyncio.get_running_loop().time()
+    await asyncio.sleep((part - now) % 1)
+
+
+@pytest.mark.parametrize("latencies", [(), (0.01, 0.01)], ids=["no witnesses", "two witnesses"])
+def test_news_is_published_at_full_multiples_of_the_cadence(
+    runner: asyncio.Runner, latencies: tuple[float, ...]
+) -> None:
     async def run() -> None:
-        async with Stage("all", 0.01, 0.01) as stage:
+        async with Stage("all" if latencies else "none", *latencies) as stage:
             await asyncio.sleep(5)
-            _, quiet = await stage.timed(4)
-            assert quiet < 0.1, "after a pause news goes out at once"
-            published, busy = await stage.timed(5)
-            assert 0.8 < busy < 1.1
-            assert (published.size, published.quorum_met) == (5, True)
-            for size in range(6, 40):
+            for size, part in ((4, 0.25), (5, 0.9), (6, 0.5)):
+                await at(part)
+                published, took = await stage.timed(size)
+                assert (published.size, published.quorum_met) == (size, True)
+                assert 0 <= took - (1 - part) < 0.1, "neither at once after a pause nor a whole second after the last"
+            await at(0.1)
+            for size in range(7, 40):
                 await stage.source.grow(size)
-            assert (await stage.publisher.covering(6)).size == 39, "a round takes the newest"
-            assert stage.remotes[0].asked == 4
+                await asyncio.sleep(0.01)
+            assert stage.publisher.published.size == 6
+            assert (await stage.publisher.covering(7)).size == 39, "a round takes the newest"
+            assert all(remote.asked == 5 for remote in stage.remotes)
+
+    runner.run(run())
+
+
+def test_what_another_replica_appended_is_published_at_the_same_moment(runner: asyncio.Runner) -> None:
+    async def run() -> None:
+        async with Stage("none") as stage:
+            await at(0.4)
+            stage.source.stands = 9
+            await asyncio.sleep(0.65)
+            assert stage.publisher.published.size == 9
+
+    runner.run(run())
+
+
+def test_what_was_signed_before_a_stop_is_published(runner: asyncio.Runner) -> None:
+    async def run() -> None:
+        async with Stage("none") as stage:
+            stage.source.stopped = 100
+            published, took = await stage.timed(4)
+            assert (published.size, took < 1.1) == (4, True)
+            assert stage.told[-1][0] == "this log"
 
     runner.run(run())
 
@@ -179,6 +205,7 @@ def test_a_quorum_waits_for_no_slow_witness_and_takes_its_line_later(runner: asy
             assert stage.signers() == {"w1"}
             await asyncio.sleep(5)
             assert stage.signers() == {"w1", "w2"}
+            await at(0.95)
             published, took = await stage.timed(7)
             assert took < 0.1
             assert stage.signers(published) == {"w1"}
@@ -224,6 +251,7 @@ def test_all_dead_delays_nothing_after_the_first_round(runner: asyncio.Runner) -
     async def run() -> None:
         async with Stage("1", None, None) as stage:
             await asyncio.sleep(5)
+            await at(0.95)
             published, took = await stage.timed(9)
             assert took < 0.1
             assert published.text == stage.log.signed(9)

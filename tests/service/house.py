@@ -217,7 +217,7 @@ def court() -> Release:
 
 
 def terms_of(world: World) -> Terms:
-    """The terms of the world's registry; a short window keeps tests quick."""
+    """The terms of the world's registry; a short window and cadence keep tests quick."""
     assert world.genesis is not None
     return Terms(
         origin=ORIGIN,
@@ -226,6 +226,7 @@ def terms_of(world: World) -> Terms:
         service_seed=seed("service"),
         batch_seconds=0.0,
         checkpoint_seconds=3600,
+        publication_seconds=0.005,
     )
 
 

@@ -22,6 +22,7 @@ from tests.app.rules.world import ORIGIN, World, founded, seed
 def written(folder: Path, world: World) -> Path:
     assert world.genesis is not None
     settings = registry_settings(folder, origin=ORIGIN, genesis=world.genesis.digest)
+    settings = replace(settings, publication_milliseconds=20)
     write_registry(folder, settings, log_seed=seed("log"), service_seed=seed("service"))
     return folder
 

@@ -84,7 +84,7 @@ async def test_a_slower_replica_does_not_make_the_file_smaller(tmp_path: Path) -
     world, file = peopled(), tmp_path / "published.checkpoint"
     terms = replace(terms_of(world), published=file)
     records = await pushed(world, terms)
-    async with running(world, records, terms) as slow:
+    async with running(world, records, replace(terms, publication_seconds=3600)) as slow:
         async with running(world, records, terms) as fast:
             await fast.door.admit(world.sign("clerk", CaseOpen(case_id=fresh("later"), note=None)))
         newest = file.read_bytes()

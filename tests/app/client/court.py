@@ -56,6 +56,7 @@ def terms_of(world: World) -> Terms:
         log_seed=seed("log"),
         service_seed=seed("service"),
         checkpoint_seconds=0.02,
+        publication_seconds=0.005,
         batch_seconds=0,
     )
 
