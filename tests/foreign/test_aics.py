@@ -1,6 +1,6 @@
 """Another project's C2SP tools, `aics-tlog` and `aics-witness`, and ours, each reading what the other made.
 
-They come from the package index with the `test` extra and need Python 3.12; on 3.11 these tests skip.
+They come from the package index, pinned by `aics.lock`, which `make` installs on every Python (decision 0132).
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import dataclasses
 import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +28,16 @@ from ledger.policy import Policy
 from ledger.proof import Proof
 from ledger.witness import AddCheckpoint
 from tests.app.rules.world import ORIGIN, peopled, seed
+from tests.conftest import IN_CI
 from tests.ledger.growing import GrowingLog
 from tests.monitor.shown import DictSource, files_of
 from tests.service.house import House, open_house, terms_of
 from tests.witness.serving import NOW, cosigner, request, serving
 
-WHY = "aics-tlog and aics-witness need Python 3.12 and the test extra"
+LOCK = Path(__file__).with_name("aics.lock")
+WHY = f"aics-tlog and aics-witness are not installed: pip install --no-deps --ignore-requires-python -r {LOCK}"
+if IN_CI and find_spec("aics_witness") is None:
+    pytest.fail(f"CI must have them: {WHY}", pytrace=False)
 tlog: Any = pytest.importorskip("aics_tlog", reason=WHY)
 witness: Any = pytest.importorskip("aics_witness", reason=WHY)
 
@@ -92,6 +97,14 @@ async def watched(url: str, vkey: str) -> AsyncIterator[tuple[House, Policy]]:
     terms = dataclasses.replace(terms_of(world), witnesses=policy, publication_seconds=0.02, witness_seconds=5.0)
     async with open_house(world, terms=terms) as house:
         yield house, policy
+
+
+def test_what_is_installed_here_is_what_the_project_pins() -> None:
+    pinned = (Path(__file__).parents[2] / "ops" / "requirements.lock").read_text()
+    names = [line.split()[0] for line in LOCK.read_text().splitlines() if line.startswith("aics-")]
+    assert [name.split("==")[0] for name in names] == ["aics-tlog", "aics-witness"]
+    for line in LOCK.read_text().splitlines():
+        assert line.removesuffix(" \\") in pinned
 
 
 async def test_their_client_audits_our_service_over_http() -> None:
