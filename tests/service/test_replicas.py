@@ -1,5 +1,6 @@
 """Two services on one store: neither leads, each may fall behind, and a reader may go from one to the other."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 
