@@ -61,6 +61,17 @@ class FaultyStore(DictStore):
         self.late.append((start, data))
         raise Unavailable("still under way")
 
+    def twice(self, start: int, data: bytes) -> bool:
+        """Sent again on the way, as a driver does after a broken connection: the second answer is what is heard."""
+        self.batches.setdefault(start, data)
+        return False
+
+    def twice_late(self, start: int, data: bytes) -> bool:
+        """Kept and reported, and the same request arrives once more, later."""
+        self.batches.setdefault(start, data)
+        self.late.append((start, data))
+        return True
+
     def lied(self, _start: int, _data: bytes) -> bool:
         return True
 

@@ -1,10 +1,17 @@
-"""The ledger against a list and the RFC's own recursion: 200 runs of up to 50 random steps, real sequencer and tree."""
+"""The ledger against a list and the RFC's own recursion: 10,000 random steps and more, real sequencer and tree."""
 
 import asyncio
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from ledger.checkpoint import verify_checkpoint
 from ledger.merkle import leaf_hash, verify_consistency, verify_inclusion
@@ -20,6 +27,9 @@ SIGNER = signer("ledger.example/notary")
 
 class Ledger(RuleBasedStateMachine):
     """`words` is the model. Every published size is remembered, and stays provable."""
+
+    steps = 0
+    """Rules that were carried out, in all runs."""
 
     @initialize()
     def begin(self) -> None:
@@ -49,6 +59,7 @@ class Ledger(RuleBasedStateMachine):
 
     @rule(count=st.integers(1, 40), repeat=st.booleans())
     def append(self, count: int, repeat: bool) -> None:
+        Ledger.steps += 1
         words = [b"%d" % number for number in range(len(self.words), len(self.words) + count)]
         asked = [*words, words[0]] if repeat else words
 
@@ -63,41 +74,46 @@ class Ledger(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
+        Ledger.steps += 1
         self.loop.run_until_complete(self.sequencer.close())
         self._open()
 
     @rule()
     def write_tiles(self) -> None:
+        Ledger.steps += 1
         self.loop.run_until_complete(self.tree.write_tiles(len(self.words)))
 
     @rule(data=st.data())
+    @precondition(lambda self: self.words)
     def inclusion(self, data: st.DataObject) -> None:
-        if self.words:
-            size = self._size(data)
-            index = data.draw(st.integers(0, size - 1))
-            path = self.loop.run_until_complete(self.tree.inclusion(index, size))
-            assert list(path) == path_by_recursion(index, self._leaves(size))
-            verify_inclusion(index, size, leaf_hash(self.words[index]), path, self.roots[size])
+        Ledger.steps += 1
+        size = self._size(data)
+        index = data.draw(st.integers(0, size - 1))
+        path = self.loop.run_until_complete(self.tree.inclusion(index, size))
+        assert list(path) == path_by_recursion(index, self._leaves(size))
+        verify_inclusion(index, size, leaf_hash(self.words[index]), path, self.roots[size])
 
     @rule(data=st.data())
+    @precondition(lambda self: self.words)
     def consistency(self, data: st.DataObject) -> None:
-        if self.words:
-            size2 = self._size(data)
-            size1 = data.draw(st.sampled_from([size for size in self.roots if 1 <= size <= size2]))
-            path = self.loop.run_until_complete(self.tree.consistency(size1, size2))
-            assert list(path) == proof_by_recursion(size1, self._leaves(size2))
-            verify_consistency(size1, self.roots[size1], size2, self.roots[size2], path)
+        Ledger.steps += 1
+        size2 = self._size(data)
+        size1 = data.draw(st.sampled_from([size for size in self.roots if 1 <= size <= size2]))
+        path = self.loop.run_until_complete(self.tree.consistency(size1, size2))
+        assert list(path) == proof_by_recursion(size1, self._leaves(size2))
+        verify_consistency(size1, self.roots[size1], size2, self.roots[size2], path)
 
     @rule(data=st.data())
+    @precondition(lambda self: self.words)
     def tile_and_bundle(self, data: st.DataObject) -> None:
-        if self.words:
-            index = data.draw(st.integers(0, (len(self.words) - 1) // 256))
-            width = data.draw(st.integers(1, min(256, len(self.words) - 256 * index)))
-            words = self.words[256 * index : 256 * index + width]
-            tile = self.loop.run_until_complete(self.tree.tile(Tile(level=0, index=index, width=width)))
-            assert split_tile(tile, width) == tuple(leaf_hash(word) for word in words)
-            bundle = self.loop.run_until_complete(self.tree.bundle(Bundle(index=index, width=width)))
-            assert decode_bundle(bundle, width) == tuple(words)
+        Ledger.steps += 1
+        index = data.draw(st.integers(0, (len(self.words) - 1) // 256))
+        width = data.draw(st.integers(1, min(256, len(self.words) - 256 * index)))
+        words = self.words[256 * index : 256 * index + width]
+        tile = self.loop.run_until_complete(self.tree.tile(Tile(level=0, index=index, width=width)))
+        assert split_tile(tile, width) == tuple(leaf_hash(word) for word in words)
+        bundle = self.loop.run_until_complete(self.tree.bundle(Bundle(index=index, width=width)))
+        assert decode_bundle(bundle, width) == tuple(words)
 
     @invariant()
     def the_signed_checkpoint_is_the_model(self) -> None:
@@ -106,5 +122,10 @@ class Ledger(RuleBasedStateMachine):
             assert (signed.size, signed.root) == (len(self.words), self.roots[len(self.words)])
 
 
-TestLedger = Ledger.TestCase
-TestLedger.settings = settings(max_examples=200, stateful_step_count=50, deadline=None)
+def test_ten_thousand_steps() -> None:
+    """Counted, because a run may end early; each round draws anew."""
+    Ledger.steps, some = 0, settings(max_examples=50, stateful_step_count=50, deadline=None, database=None)
+    while Ledger.steps < 10_000:
+        before = Ledger.steps
+        run_state_machine_as_test(Ledger, settings=some)
+        assert Ledger.steps > before

@@ -74,6 +74,11 @@ ROWS: dict[str, tuple[list[str], list[bool], bool]] = {
     "kept but reported lost": (["kept"], [], True),
     "arrives late": (["arrives_late"], [], True),
     "reported kept but lost": (["lied"], [], True),
+    "kept twice": (["twice"], [], True),
+    "kept, and once more later": (["twice_late"], [], True),
+    "lost, then kept twice": (["lost", "twice"], [], True),
+    "kept twice, then unreadable": (["twice"], [True], False),
+    "kept, once more later, then unreadable": (["twice_late"], [True], False),
     "another writer was first": (["other"], [], True),
     "another writer was first with the same": (["same"], [], True),
     "lost twice": (["lost", "lost"], [], True),
@@ -189,7 +194,7 @@ async def test_a_crash_between_the_steps_leaves_the_batch_or_nothing(at: str) ->
     await first.close()
 
 
-FAULTS = ("lost", "kept", "arrives_late", "lied")
+FAULTS = ("lost", "kept", "twice", "twice_late", "arrives_late", "lied")
 
 
 class ManyWritersManyFaults(RuleBasedStateMachine):

@@ -1,15 +1,17 @@
-"""Every write of an acceptance, lost, kept but reported lost, or the last before a crash: nothing half done is visible.
+"""Every write of an acceptance, lost, kept but reported lost, kept twice, or the last before a crash: all or nothing.
 
 The table is made by counting the writes of one acceptance. After each fault the same statement is offered again, in the
 same process and then in a new one: one entry, one answer, and the audit finds nothing.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from enum import StrEnum
-from typing import Any
+from functools import partial
+from typing import Any, TypeVar
 
 import pytest
 
@@ -22,11 +24,12 @@ from app.statements.statement import Statement, parse_leaf
 from app.web.problems import status_of
 from ledger.errors import DamagedLog, LedgerError
 from storage.errors import StorageError, Unavailable
-from storage.memory import MemoryBlobStore, MemoryRecordStore, Moment, no_fault
+from storage.memory import Fault, MemoryBlobStore, MemoryRecordStore, Moment, no_fault
 from tests.app.rules.world import ORIGIN, World, fresh, peopled
 from tests.service.house import House, RealDeposit, court, open_house, terms_of
 
 Kinds = dict[str, dict[str, Any]]
+Answer = TypeVar("Answer")
 
 
 class Crash(Exception):
@@ -38,6 +41,8 @@ class Way(StrEnum):
 
     LOST = "lost"
     REPORTED_LOST = "kept, but reported lost"
+    TWICE = "kept, and sent again on the way: the second answer is heard"
+    TWICE_LATE = "kept, and the same request arrives once more before the next write, or after the restart"
     CRASH_BEFORE = "crash before"
     CRASH_AFTER = "crash after"
 
@@ -48,6 +53,8 @@ class Faults:
     def __init__(self, at: int, way: Way) -> None:
         self.at, self.way, self.count, self.dead = at, way, -1, False
         self.names: list[str] = []
+        self.doubled = False
+        """The write that is under way is sent again."""
 
     def __call__(self, moment: Moment, operation: str, name: str) -> None:
         if self.dead:
@@ -58,14 +65,58 @@ class Faults:
         due = Moment.BEFORE if self.way in (Way.LOST, Way.CRASH_BEFORE) else Moment.AFTER
         if self.count != self.at or moment is not due:
             return
+        if self.way in (Way.TWICE, Way.TWICE_LATE):
+            self.doubled = True
+            return
         if self.way in (Way.CRASH_BEFORE, Way.CRASH_AFTER):
             self.dead = True
             raise Crash
         raise Unavailable("the store did not answer")
 
 
-def store_of(kinds: Kinds) -> MemoryRecordStore:
-    store = MemoryRecordStore()
+class Resending(MemoryRecordStore):
+    """Sends the writes again that its faults say."""
+
+    def __init__(self, *, fault: Fault = no_fault) -> None:
+        super().__init__(fault=fault)
+        self.late: list[Callable[[], Awaitable[object]]] = []
+
+    async def insert(self, kind: str, id: str, data: bytes) -> None:
+        await self._write(partial(super().insert, kind, id, data))
+
+    async def replace(self, kind: str, id: str, data: bytes, *, revision: int) -> int:
+        return await self._write(partial(super().replace, kind, id, data, revision=revision))
+
+    async def delete(self, kind: str, id: str, *, revision: int) -> None:
+        await self._write(partial(super().delete, kind, id, revision=revision))
+
+    async def arrive(self) -> None:
+        """What was sent again arrives now; nobody hears the answers."""
+        fault, self.fault = self.fault, no_fault
+        late, self.late = self.late, []
+        for write in late:
+            with contextlib.suppress(StorageError):
+                await write()
+        self.fault = fault
+
+    async def _write(self, write: Callable[[], Awaitable[Answer]]) -> Answer:
+        await self.arrive()
+        answer = await write()
+        fault = self.fault
+        if isinstance(fault, Faults) and fault.doubled:
+            fault.doubled = False
+            if fault.way is Way.TWICE:
+                self.fault = no_fault
+                try:
+                    return await write()
+                finally:
+                    self.fault = fault
+            self.late.append(write)
+        return answer
+
+
+def store_of(kinds: Kinds) -> Resending:
+    store = Resending()
     store._kinds = {kind: dict(found) for kind, found in kinds.items()}
     return store
 
@@ -129,6 +180,8 @@ async def run_table(world: World, kinds: Kinds, blobs: MemoryBlobStore, statemen
                     assert registry.sequencer.size == size + 1
                 names = faults.names
             again = records.reopen()
+            again.late = records.late  # the write that arrives late is on the same data
+            await again.arrive()
             async with running(world, again, blobs) as registry:
                 assert registry.sequencer.size in (size, size + 1)
                 assert registry.projections.size == registry.sequencer.size
