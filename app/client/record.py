@@ -14,13 +14,15 @@ from app.client.session import State
 from app.errors import BadInput, Refused
 from app.rules.aggregates import Case, Deposited, Order, Request
 from app.rules.cases import case_of
-from app.rules.deposits import deposit_of
+from app.rules.deposits import trail_id
 from app.rules.publications import publication_of
 from app.rules.terms import request_of
 from app.statements.keys import thumbprint
 from app.statements.kinds import (
+    Approval,
     Deposit,
     DepositSupersede,
+    Erase,
     MemberEnrol,
     MemberKey,
     MemberRevoke,
@@ -64,7 +66,7 @@ def make_record(state: State, request: bytes, trust: Trust) -> Recorded:
             "Have the request ended first (opened or withdrawn).",
             code="too_large",
         )
-    chosen = {index for index in _chosen(state, asked) if index < end}
+    chosen = {index for index in _chosen(state, asked) if index < end} | set(_erasures(state, asked))
     shown = tuple(proven(state, index, trust) for index in sorted(chosen))
     claims = [parse_statement(each.statement).claims for each in shown]
     data = format_record_file(
@@ -104,7 +106,11 @@ def _chosen(state: State, asked: Request) -> Iterator[int]:
         if isinstance(each, Request) and each.deposit_id == asked.deposit_id
     }
     orders = {each.order for each in requests.values()}
-    deposits = _deposits(state, asked, orders, parsed.values())
+    deposits = {
+        each: kept
+        for each in _named(state, asked, parsed.values())
+        if (kept := view.find(Deposited, each.hex())) is not None
+    }
     published = {
         digest
         for each in requests.values()
@@ -140,18 +146,38 @@ def _chosen(state: State, asked: Request) -> Iterator[int]:
     yield from found
 
 
-def _deposits(
-    state: State, asked: Request, orders: set[bytes], statements: Iterable[Statement]
-) -> dict[bytes, Deposited]:
+def _named(state: State, asked: Request, statements: Iterable[Statement]) -> frozenset[bytes]:
     """The deposit with those that its orders name beside it, and that superseded it: the rules ask for them too."""
+    view = state.view
     found = {asked.deposit_id}
-    for digest in orders:
-        order = state.view.find(Order, digest.hex())
-        found.update(order.deposits if order is not None else ())
-    for each in statements:
-        if isinstance(each.claims, DepositSupersede) and each.claims.deposit_id == asked.deposit_id:
-            found.add(each.claims.by)
-    return {each: deposit_of(state.view, each) for each in found}
+    for each in view.aggregates.values():
+        if isinstance(each, Request) and each.deposit_id == asked.deposit_id:
+            order = view.find(Order, each.order.hex())
+            found.update(order.deposits if order is not None else ())
+    for statement in statements:
+        claims = statement.claims
+        if isinstance(claims, DepositSupersede) and claims.deposit_id == asked.deposit_id:
+            found.add(claims.by)
+    return frozenset(found)
+
+
+def _erasures(state: State, asked: Request) -> Iterator[int]:
+    """The acts that erased a deposit which an order of this one names too, with their approvals, whenever they came:
+    without them the verifier would miss that deposit."""
+    parsed = {index: parse_statement(entry.statement) for index, entry in sorted(state.entries.items())}
+    gone = {
+        trail_id(each)
+        for each in _named(state, asked, parsed.values())
+        if state.view.find(Deposited, each.hex()) is None
+    }
+    acts = set()
+    for index, statement in parsed.items():
+        claims = statement.claims
+        if isinstance(claims, Erase) and claims.deposit.hex() in gone:
+            acts.add(statement.digest)
+            yield index
+        elif isinstance(claims, Approval) and claims.act in acts:
+            yield index
 
 
 def _of_people(statement: Statement, case: Case) -> bool:

@@ -22,6 +22,7 @@ from app.rules.aggregates import Case, KeyHolder, Order, Person, Request
 from app.rules.cases import case_of, reads_case
 from app.rules.decide import Admitted
 from app.rules.deposits import deposit_of, epoch_of
+from app.rules.erasures import erasures_of
 from app.rules.replay import Entry, Replay
 from app.rules.terms import is_over, request_of
 from app.statements.kinds import (
@@ -64,7 +65,7 @@ class _Run:
         self.checkpoint: Checkpoint
         self.placed: list[tuple[int, str, Statement]] = []
         """(index, leaf text, statement), in ledger order."""
-        self.replay = Replay(origin=trust.origin, genesis=trust.genesis)
+        self.replay: Replay
         self.asked: Request
 
     def run(self, data: bytes) -> None:
@@ -131,6 +132,8 @@ class _Run:
         )
 
     def _rules(self) -> str:
+        erasures = erasures_of(statement for _, _, statement in self.placed)
+        self.replay = Replay(origin=self.trust.origin, genesis=self.trust.genesis, erasures=erasures)
         for index, leaf, statement in self.placed:
             admitted = self.replay.add(Entry(index=index, leaf=leaf, statement=statement.text))
             if index == 0:
@@ -188,10 +191,9 @@ class _Run:
         hashes = [leaf_hash(each.encode()) for each in file.leaves]
         verify_stretch(start, hashes, self.checkpoint.size, file.hashes, self.checkpoint.root)
         shown = {index for index, _, _ in self.placed}
-        if max(shown) >= end:
-            raise Mismatch(
-                f"an entry stands at {max(shown)}, and the stretch ends before {end}", KEEP, code="wrong_stretch"
-            )
+        last = max(each.index for each in verdict.events)
+        if last >= end:
+            raise Mismatch(f"an act stands at {last}, and the stretch ends before {end}", KEEP, code="wrong_stretch")
         for index in range(start, end):
             kind = parse_leaf(file.leaves[index - start]).kind
             if index in shown:

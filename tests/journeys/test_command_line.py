@@ -155,6 +155,69 @@ async def holds(place: Town, case_id: str, deposit: str, words: str) -> None:
     assert "its term was extended to" in await place.says("Dora Depositor", "hold", "list", deposit)
 
 
+async def release_rules(place: Town, panel: str) -> None:
+    """A case with rules of its own: two recipients, two deposits, an objection, a withdrawal, one visit for both, and
+    the record, checked by somebody who has only the trust file."""
+    folder = place.folder
+    (folder / "why.txt").write_text("The letters are privileged.\n")
+    why, paper = str(folder / "why.txt"), str(folder / "order.pdf")
+    assert "bad_rules" in await place.says("Clara Clerk", "case", "open", "--notice", "90d", code=1)
+    opened = await place.run("Clara Clerk", "case", "open", "--request-lasts", "30d", "--contribute", "at-quorum")
+    case = opened["case"]
+    assert opened["rules"]["contribute"] == "at-quorum"
+    assert opened["rules"]["request_seconds"] == 30 * 86_400
+    for party in ("Dora Depositor", "Rita Recipient"):
+        await place.run("Clara Clerk", "case", "party", case, place.id(party))
+    await place.run("Clara Clerk", "case", "assign", case, "--panel", panel, "--presiding", "Judge One")
+    deposits = []
+    async with place.client("Dora Depositor") as client:
+        for name in ("one.txt", "two.txt"):
+            (folder / name).write_bytes(name.encode())
+            made = await Depositor(client).deposit(bytes.fromhex(case), [Evidence(path=folder / name)])
+            deposits.append(made.deposit_id.hex())
+    order = (
+        await place.run(
+            *("Judge One", "order", case, "--deposit", deposits[0], "--deposit", deposits[1]),
+            *("--to", "Rita Recipient", "--to", "Dora Depositor", "--paper", paper),
+        )
+    )["order"]
+    (first,) = [(await place.run("Rita Recipient", "request", order, deposits[0]))["request"]]
+    assert "request_open" in await place.says("Dora Depositor", "request", order, deposits[0], code=1)
+    assert "muniment object" in await place.says("Dora Depositor", "inbox")
+    await place.run("Dora Depositor", "object", first, "--reason", why)
+    assert "you objected" in await place.says("Dora Depositor", "inbox")
+    assert "own_request" in await place.says("Rita Recipient", "object", first, code=1)
+    assert "The letters are privileged." in await place.says("Judge Two", "decide", first)
+    await place.run("Rita Recipient", "withdraw", first)
+    assert "request_ended" in await place.says("Rita Recipient", "withdraw", first, code=1)
+    both = await place.run("Rita Recipient", "request", order, *deposits)
+    asked = [each["request"] for each in both["requests"]]
+    again = await place.run("Rita Recipient", "request", order, *deposits, code=1)
+    assert [each["fault"]["code"] for each in again["requests"]] == ["request_open", "request_open"]
+    shown = await place.says("Judge Two", "decide", *asked)
+    assert f"another request for this deposit: {first}, withdrawn" in shown
+    granted = await place.run("Judge Two", "decide", *asked, "--grant", "--order", paper)
+    assert [each["contribution_index"] for each in granted["requests"]] == [None, None]
+    assert "sent by `muniment act` once 2 judges" not in await place.says("Judge Two", "act")
+    await place.run("Judge Three", "decide", *asked, "--grant", "--order", paper)
+    said = [each["said"] for each in (await place.run("Judge Two", "act"))["done"]]
+    assert said == ["release.contribution", "release.contribution"]
+    for number, request in enumerate(asked):
+        await place.run("Rita Recipient", "open", request, "-o", str(folder / f"opened {number}"))
+    record, trust = str(folder / "release.record"), str(folder / "court.trust")
+    made = await place.run("Judge One", "record", asked[0], "-o", record)
+    assert (made["outcome"], made["status"], made["holds_key"]) == ("verified", "opened", False)
+    (folder / "court.trust").write_text(place.people["Judge One"][0].trust().text)
+    told = await place.says("Dora Depositor", "verify", record, "--trust", trust)
+    assert told.startswith("VERIFIED")
+    assert "Judge Two contributes" in told
+    assert "bad_option" in await place.says("Dora Depositor", "verify", record, paper, "--trust", trust, code=2)
+    altered = (folder / "release.record").read_bytes().replace(b'"start":', b'"start":1')
+    (folder / "altered.record").write_bytes(altered)
+    wrong = await place.says("Dora Depositor", "verify", str(folder / "altered.record"), "--trust", trust, code=1)
+    assert wrong.startswith("DOES NOT MATCH")
+
+
 async def test_from_proposal_to_opened_evidence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -236,6 +299,7 @@ async def test_from_proposal_to_opened_evidence(
         assert "key_lost" in again
 
         await holds(place, case_id.hex(), deposit, words)
+        await release_rules(place, panel)
 
         # Judge Three leaves the case; with one judge less it would be locked, so nobody else can.
         await place.run("Judge Three", "case", "recuse", case_id.hex(), "--reason", words)

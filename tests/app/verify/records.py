@@ -13,12 +13,13 @@ from app.rules.decide import Admitted, Refusal, decide
 from app.rules.view import View, WholeView
 from app.statements.kinds import DEFAULT_RULES, Approval, CaseRecuse, MemberRevoke, ReleaseObjection, ReleaseWithdraw
 from app.statements.recordfile import RecordFile, parse_record_file
-from app.statements.statement import Statement, digest_of
+from app.statements.statement import Statement, digest_of, parse_statement
 from app.statements.trust import Trust
 from ledger.checkpoint import Checkpoint
 from ledger.note import Note
 from tests.app.client.world_service import checkpoint_of, trust_of
-from tests.app.rules.world import Release, World, ready_to_release
+from tests.app.rules.test_erasures import erase, replayed_without
+from tests.app.rules.world import Release, World, ready_to_release, sealed
 
 DAY = 86_400
 RULES = replace(DEFAULT_RULES, notice_seconds=3 * DAY, request_seconds=10 * DAY)
@@ -155,6 +156,33 @@ def early_grant() -> Story:
     story.world.now += DAY
     story.world.do("judge1", story.release.grant("judge1"))
     return story
+
+
+def erased_beside() -> tuple[Story, State]:
+    """The order names two deposits; the other one is erased after this one was opened. What a client has then."""
+    release = ready_to_release()
+    world = release.world
+    other = Release(world, release.ceremony, release.case_id, sealed(world, release.ceremony, release.case_id, "other"))
+    world.do("lawyer1", other.deposit.claims)
+    both = (release.deposit.claims.deposit_id, other.deposit.claims.deposit_id)
+    release.order = world.do("judge1", replace(release.order_claims(), deposits=both))
+    story = Story(release, {})
+    story.said["request"] = release.request = world.do("lawyer2", release.request_claims())
+    for judge in ("judge1", "judge3"):
+        world.do(judge, release.grant(judge))
+        world.do(judge, release.contribute(judge))
+    world.do("service", release.access())
+    world.do("lawyer2", release.opening())
+    erase(other)
+    view = replayed_without(world).view
+    state = state_of(world)
+    entries = {index: each for index, each in state.entries.items() if not _on(each.statement, both[1])}
+    indices = {digest: index for digest, index in state.indices.items() if index in entries}
+    return story, replace(state, view=view, entries=entries, indices=indices)
+
+
+def _on(text: str, deposit_id: bytes) -> bool:
+    return getattr(parse_statement(text).claims, "deposit_id", None) == deposit_id
 
 
 def revoked_judge() -> Story:

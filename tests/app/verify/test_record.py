@@ -30,6 +30,7 @@ from tests.app.verify.records import (
     Story,
     begun,
     early_grant,
+    erased_beside,
     recused_judge,
     revoked_judge,
     state_of,
@@ -119,6 +120,16 @@ def test_every_reader_writes_the_same_record_and_a_stranger_none() -> None:
     with pytest.raises(BadInput) as bad:
         story.make(replace(story.trust, origin="another.example/court"))
     assert bad.value.code == "other_ledger"
+
+
+def test_a_deposit_of_the_same_order_that_was_erased_takes_nothing_from_the_record() -> None:
+    story, state = erased_beside()
+    data = make_record(state, story.said["request"].digest, story.trust).data
+    verdict = check_record(data, story.trust)
+    assert (verdict.outcome, verdict.status) == (Outcome.VERIFIED, "opened"), verdict.failed
+    kept = parse_record_file(data)
+    without = replace(kept, entries=kept.entries[:-1])
+    assert refused(without, story) == (3, "replay_refused"), "an erasure that m keys did not approve explains nothing"
 
 
 # What somebody leaves out or alters, for a profit that the record must not give
