@@ -57,6 +57,8 @@ class Settings:
     """With witnesses: how long a publication waits for those that are expected to answer."""
     scrub_hours: int = 24
     """How often the service reads all stored batches again, in the background; 0: never."""
+    anchors: Path | None = None
+    """Who anchors the ledger: `anchors.toml` (`app.service.anchor_settings`)."""
     published: Path
     """Where the newest published checkpoint is kept: outside the record store."""
 
@@ -80,6 +82,7 @@ _KEYS = (
     "witness_milliseconds",
     "scrub_hours",
     "published",
+    "anchors",
 )
 _RANGES = {
     "provisional_lock_days": (1, 90),
@@ -140,6 +143,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         service_key=folder / _text(found, "service_key"),
         published=folder / _text(found, "published"),
         witnesses=folder / _text(found, "witnesses") if "witnesses" in found else None,
+        anchors=folder / _text(found, "anchors") if "anchors" in found else None,
         uploads=_choice(_text(found, "uploads"), "uploads", UPLOADS),
         **{key: _number(found[key], key, *_RANGES[key]) for key in _RANGES if key in found},
     )
@@ -165,6 +169,8 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         values["uploads"] = settings.uploads
     if settings.witnesses is not None:
         values["witnesses"] = path(settings.witnesses)
+    if settings.anchors is not None:
+        values["anchors"] = path(settings.anchors)
     # Left out where they lie beside the file, so that the folder can be moved.
     for key in ("records", "blobs"):
         if getattr(settings, key) != _place({}, key, folder):

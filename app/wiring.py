@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from app.config import Settings
 from app.errors import BadInput
 from app.rules.decide import Law, decide
+from app.service.anchor_settings import load_anchor_terms
 from app.service.arrivals import UploadMode
 from app.service.audit import Audit, Tell
 from app.service.deposit_audit import DepositAudit
@@ -103,6 +104,7 @@ async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry
         witness_seconds=settings.witness_milliseconds / 1000,
         published=settings.published,
         scrub_seconds=settings.scrub_hours * 3600,
+        anchors=None if settings.anchors is None else load_anchor_terms(settings.anchors),
     )
     async with open_stores(settings) as stores:
         yield Registry(terms, stores.records, stores.blobs, now, law)

@@ -7,9 +7,11 @@ tests. The chain has the form of Bitcoin's and next to no work, so a trust file 
         calendar.node                    # a node: JSON-RPC for `ots verify --bitcoin-node`, REST for header bundles
         calendar.confirm()               # a block attests all that was submitted, and six follow
 
-`tamper` sees each path with the answer's bytes and may return others (tests); `faults` takes paths that answer 503.
+`tamper` sees each path with the answer's bytes and may return others (tests); what begins with a path in `faults` is
+answered 503, and in `stalled` never.
 """
 
+import asyncio
 import hashlib
 import secrets
 import socket
@@ -89,6 +91,7 @@ class LoopbackCalendar:
         self.sources = tuple(f"{self.base}/source-{number}" for number in (1, 2, 3))
         self.asked: list[str] = []
         self.faults: set[str] = set()
+        self.stalled: set[str] = set()
         self.tamper: Callable[[str, bytes], bytes] = lambda _path, data: data
         self._waiting: list[Timestamp] = []
         self._complete: dict[bytes, Timestamp] = {}
@@ -130,7 +133,7 @@ class LoopbackCalendar:
         digest = await request.read()
         if len(digest) > 64:
             raise web.HTTPBadRequest
-        return self._answer(request, self.submit(digest), _MEDIA)
+        return await self._answer(request, self.submit(digest), _MEDIA)
 
     async def _timestamp(self, request: web.Request) -> web.Response:
         try:
@@ -139,29 +142,29 @@ class LoopbackCalendar:
             found = None
         if found is None:
             raise web.HTTPNotFound(text="Pending confirmation in the chain")
-        return self._answer(request, _written(found), _MEDIA)
+        return await self._answer(request, _written(found), _MEDIA)
 
     async def _tip(self, request: web.Request) -> web.Response:
-        return self._answer(request, str(len(self.chain.headers) - 1).encode(), "text/plain")
+        return await self._answer(request, str(len(self.chain.headers) - 1).encode(), "text/plain")
 
     async def _hash(self, request: web.Request) -> web.Response:
         height = int(request.match_info["height"])
         if height >= len(self.chain.headers):
             raise web.HTTPNotFound
-        return self._answer(request, self.chain.headers[height].text.encode(), "text/plain")
+        return await self._answer(request, self.chain.headers[height].text.encode(), "text/plain")
 
     async def _header(self, request: web.Request) -> web.Response:
         found = self.chain.find(request.match_info["hash"])
         if found is None:
             raise web.HTTPNotFound
-        return self._answer(request, found[1].raw.hex().encode(), "text/plain")
+        return await self._answer(request, found[1].raw.hex().encode(), "text/plain")
 
     async def _rest(self, request: web.Request) -> web.Response:
         found = self.chain.find(request.match_info["hash"])
         if found is None:
             raise web.HTTPNotFound
         start, count = found[0] * HEADER_BYTES, min(int(request.match_info["count"]), 2000) * HEADER_BYTES
-        return self._answer(request, self.chain.raw[start : start + count], "application/octet-stream")
+        return await self._answer(request, self.chain.raw[start : start + count], "application/octet-stream")
 
     async def _rpc(self, request: web.Request) -> web.Response:
         asked = await request.json()
@@ -180,10 +183,12 @@ class LoopbackCalendar:
             raise web.HTTPNotFound
         return found[1].raw.hex()
 
-    def _answer(self, request: web.Request, body: bytes, media: str) -> web.Response:
+    async def _answer(self, request: web.Request, body: bytes, media: str) -> web.Response:
         self.asked.append(request.path)
         if any(request.path.startswith(each) for each in self.faults):
             raise web.HTTPServiceUnavailable
+        if any(request.path.startswith(each) for each in self.stalled):
+            await asyncio.Event().wait()
         return web.Response(body=self.tamper(request.path, body), content_type=media)
 
 
@@ -194,7 +199,7 @@ async def serving_calendar(
     """Serve a calendar on a free port of 127.0.0.1 until the block ends."""
     listening = socket.create_server(("127.0.0.1", 0))
     calendar = LoopbackCalendar(f"http://127.0.0.1:{listening.getsockname()[1]}", chain or BlockChain(clock))
-    runner = web.AppRunner(calendar.application(), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(calendar.application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.SockSite(runner, listening).start()

@@ -34,6 +34,8 @@ RECORD_KINDS = (
     "pins",
     "box",
     "access",
+    "anchor",
+    "anchoring",
 )
 """Everything that a service keeps as records."""
 

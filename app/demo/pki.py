@@ -11,10 +11,12 @@ Nothing in it is protected: its keys are made anew in memory and end with the pr
 The root issues the time-stamp authorities and the issuing authority; that one issues seals, persons and its OCSP
 responder. Certificates name their revocation list, and those of the issuing authority its OCSP responder too, with real
 addresses, so that pyHanko, openssl and others reach them. `Tsa.behaviour` lets one authority misbehave (tests);
-`pki.faults` takes paths (`/ocsp`, `/tsa/1`, `/crl/root.crl`) that answer 503. EC P-256, SHA-256.
+`pki.faults` takes paths (`/ocsp`, `/tsa/1`, `/crl/root.crl`) that answer 503, `pki.stalled` paths that never answer.
+EC P-256, SHA-256.
 Sources: RFC 3161, 5280, 5652, 5816, 6960.
 """
 
+import asyncio
 import datetime
 import hashlib
 import secrets
@@ -196,6 +198,7 @@ class LoopbackPki:
         """`base` is the URL that certificates name, such as http://127.0.0.1:3000; `clock` gives Unix seconds."""
         self.base, self._clock, self._names = base.rstrip("/"), clock, names
         self.faults: set[str] = set()
+        self.stalled: set[str] = set()
         self.asked: list[str] = []
         """Paths that were asked for, in order."""
         self._revoked: dict[int, datetime.datetime] = {}
@@ -296,6 +299,8 @@ class LoopbackPki:
             self.asked.append(request.path)
             if request.path in self.faults:
                 raise web.HTTPServiceUnavailable
+            if request.path in self.stalled:
+                await asyncio.Event().wait()
             answer = await handler(request)  # type: ignore[misc]
             assert isinstance(answer, web.StreamResponse)  # noqa: S101
             return answer
@@ -408,7 +413,7 @@ async def serving_pki(
     """Serve a new authority on a port of 127.0.0.1 (a free one by default) until the block ends."""
     listening = socket.create_server(("127.0.0.1", port))
     pki = LoopbackPki(f"http://127.0.0.1:{listening.getsockname()[1]}", tsas=tsas, clock=clock, names=names)
-    runner = web.AppRunner(pki.application(), access_log=None, shutdown_timeout=1)
+    runner = web.AppRunner(pki.application(), access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     try:
         await web.SockSite(runner, listening).start()

@@ -3,7 +3,7 @@
 Start: the settings are compared with the genesis that founds the ledger; then the projections' watermark, then the
 ledger's newest state, verified from stored bytes (a last batch that does not re-derive stops here) and against what was
 published last, then the projections catch up. The upkeep looks for what other processes appended, reloads a stopped
-sequencer, keeps what is published, locks what is due and sweeps orphans.
+sequencer, keeps what is published, locks what is due and sweeps orphans. Scrub and anchors are tasks of their own.
 """
 
 import asyncio
@@ -20,6 +20,9 @@ from app.rules.aggregates import Registry as Founded
 from app.rules.decide import Law, decide
 from app.service.accept import Door
 from app.service.aggregates import REBUILD, DamagedProjection
+from app.service.anchor_settings import AnchorTerms
+from app.service.anchor_store import AnchorStore
+from app.service.anchors import Anchoring
 from app.service.arrivals import UploadMode
 from app.service.assembly import EvidenceAssembly, Offer
 from app.service.downloads import Downloads
@@ -78,6 +81,8 @@ class Terms:
     """How often all stored batches are read again; 0: never."""
     published: Path | None = None
     """Where the newest published checkpoint is kept, outside the stores; None: nowhere (in tests)."""
+    anchors: AnchorTerms | None = None
+    """Who anchors the ledger; None: nobody."""
 
 
 class Registry:
@@ -162,6 +167,9 @@ class Registry:
             records, blobs, self.projections, provisional_lock_days=terms.provisional_lock_days
         )
         self.scrub = Scrub(records, log_store, self.statements, clock, every_seconds=terms.scrub_seconds)
+        self.anchors = AnchorStore(records)
+        self.anchoring = None if terms.anchors is None else self._make_anchoring(terms.anchors)
+        self._anchoring: asyncio.Task[None] | None = None
         self._scrubbing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()
@@ -203,9 +211,16 @@ class Registry:
         self._upkeep = asyncio.create_task(self._keep_up(), name="upkeep")
         if self.terms.scrub_seconds:
             self._scrubbing = asyncio.create_task(self.scrub.run(), name="scrub")
+        if self.anchoring is not None:
+            self._anchoring = asyncio.create_task(self.anchoring.run(), name="anchoring")
 
     async def close(self) -> None:
         """Finish what was submitted, and end; the stores stay open. Safe to call twice."""
+        if self._anchoring is not None:
+            self._anchoring.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._anchoring
+            self._anchoring = None
         if self._scrubbing is not None:
             self._scrubbing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -273,6 +288,19 @@ class Registry:
             await self.notes.sweep(now)
             await self.upload_sweep.run(now)
             await self.locks.look_again()
+
+    def _make_anchoring(self, terms: AnchorTerms) -> Anchoring:
+        return Anchoring(
+            terms,
+            self.records,
+            origin=self.terms.origin,
+            log_key=self.log_key,
+            signer=self._service,
+            door=self.door,
+            publication=self.publication,
+            history=self.history,
+            clock=self.clock,
+        )
 
     def _make_publication(self) -> Publication:
         terms = self.terms

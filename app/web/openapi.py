@@ -49,6 +49,8 @@ SCHEMAS: dict[str, dict[str, object]] = {
     ),
     "Health": _object(status=_TEXT),
     "Receipt": _object(index=_NUMBER, digest=_HEX32, leaf=_TEXT, size=_NUMBER, tlog_proof=_TEXT),
+    "Anchoring": _object(status={"enum": ["off", "working", "failing"]}),
+    "Anchor": _object(checkpoint=_TEXT, anchor=_B64, headers={"type": ["string", "null"]}),
     "Kid": _object(kid=_B64),
     "Challenge": _object(challenge=_TEXT, expires=_NUMBER),
     "Response": _object(response=_TEXT),

@@ -6,7 +6,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from app.web import deposits, public, statements
+from app.web import anchors, deposits, public, statements
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Who = Literal["anyone", "member", "perhaps", "place"]
@@ -85,6 +85,8 @@ ROUTES: tuple[Route, ...] = (
     _open("/v1/registry", public.describe, _json("Registry")),
     _open("/healthz", public.alive, _json("Health")),
     _open("/readyz", public.ready, _json("Health")),
+    _open("/v1/anchors", anchors.status, _json("Anchoring")),
+    _open("/v1/anchors/{digest}", anchors.anchor, _json("Anchor")),
     _read("/v1/statements/{digest}", statements.statement, Body(media=JOSE), who="perhaps"),
     _post("/v1/statements", statements.post, Body(media=JOSE), _new(_json("Receipt")), "the one door"),
     _post("/v1/challenge", statements.challenge, _json("Kid"), _ok(_json("Challenge")), "tokens"),

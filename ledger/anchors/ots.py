@@ -122,6 +122,20 @@ def pending_of(stamp: Any) -> tuple[Pending, ...]:
     return tuple(Pending(uri=uri, message=message) for uri, message in sorted(found))
 
 
+def node_of(stamp: Any, message: bytes) -> Any:
+    """The place in a proof where `message` stands, into which a calendar's reply about it is merged.
+
+    Raises BadAnchor when the proof does not lead to it.
+    """
+    waiting = [stamp]
+    while waiting:
+        node = waiting.pop()
+        if node.msg == message:
+            return node
+        waiting.extend(node.ops.values())
+    raise _form(f"the proof does not lead to {message.hex()[:64]}")
+
+
 def complete_paths(stamp: Any) -> tuple[tuple[Attested, bytes], ...]:
     """Every path of a proof that can be kept, with its bytes in that form; the lowest block first."""
     found = []
