@@ -12,7 +12,7 @@ import asyncio
 import hashlib
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -27,6 +27,7 @@ from app.errors import BadInput, CannotTell, Mismatch, Refused
 from app.rules.act import SeenFacts
 from app.rules.aggregates import KeyHolder, Person
 from app.rules.decide import Law, decide
+from app.rules.erasures import NONE, Erasures, erasures_of
 from app.rules.replay import Entry, Replay
 from app.rules.view import WholeView
 from app.sealing.header import Rng
@@ -171,9 +172,10 @@ class Client:
         self._check_extends(remembered, checkpoint, signed)  # 2
         leaves = await self._load_leaves(remembered, checkpoint, signed)  # 3
         public = await self._load_public(leaves)  # 4
-        private = await self._load_private(leaves)  # 5
+        erasures = _erasures(leaves, public)
+        private = _without(await self._load_private(leaves), erasures)  # 5
         entries = self._arrange(leaves, public, private)
-        view = await asyncio.to_thread(self._replay_all, entries)  # 6
+        view = await asyncio.to_thread(self._replay_all, entries, erasures)  # 6
         if private != self._private:
             # Kept only now: what the rules refused is asked for again, from a service that may have mended its ways.
             self._private = private
@@ -460,13 +462,15 @@ class Client:
                 entries[index] = Entry(index=index, leaf=text, statement=statement)
         return entries
 
-    def _replay_all(self, entries: Mapping[int, Entry]) -> WholeView:
+    def _replay_all(self, entries: Mapping[int, Entry], erasures: Erasures) -> WholeView:
         before = self._replayed
         last = max(before, default=-1)
         extends = all(entries.get(index) == entry for index, entry in before.items())
         extends = extends and all(index > last for index in entries.keys() - before.keys())
         if self._replay is None or not extends:
-            self._replay = Replay(origin=self.trust.origin, genesis=self.trust.genesis, seen=self._facts, law=self._law)
+            self._replay = Replay(
+                origin=self.trust.origin, genesis=self.trust.genesis, seen=self._facts, law=self._law, erasures=erasures
+            )
             before = {}
         self._replayed = {}
         replay, self._replay = self._replay, None  # a replay that fails half-way is not used again
@@ -515,6 +519,20 @@ def _malformed(what: str, error: BadInput) -> Mismatch:
         "The registry admitted or serves what it must not. Keep this; tell the authority and the witnesses.",
         code="malformed_statement",
     )
+
+
+def _erasures(leaves: Leaves, public: Mapping[bytes, str]) -> Erasures:
+    """What was erased, from the public acts and their approvals, which the replay decides again."""
+    kinds = ("genesis", "approval", "erase")
+    if not any(leaf.kind == "erase" for leaf in leaves.parsed):
+        return NONE
+    return erasures_of(parse_statement(public[leaf.digest]) for leaf in leaves.parsed if leaf.kind in kinds)
+
+
+def _without(private: Private, erasures: Erasures) -> Private:
+    """What is kept here of the cases, without what was erased: this client forgets it, too."""
+    gone = erasures.entries
+    return replace(private, entries=tuple(each for each in private.entries if each.index not in gone))
 
 
 def _nothing(genesis: bytes) -> Private:

@@ -12,6 +12,7 @@ service may run meanwhile: what is kept is judged at the size that it had been b
 registry: state is in a temporary file (`scratch`), everything else is read once and let go.
 """
 
+import contextlib
 import hashlib
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -19,18 +20,22 @@ from dataclasses import dataclass
 from app.errors import AppError, Mismatch
 from app.panels.capsule import box_hash
 from app.rules.act import SeenFacts
-from app.rules.aggregates import Deposited
+from app.rules.aggregates import Deposited, Erased, Fate, Publication, Request, parse_aggregate
 from app.rules.decide import Admitted
+from app.rules.deposits import trail_id
+from app.rules.erasures import NONE
 from app.rules.replay import Entry, Replay
 from app.service.aggregates import KIND, read_versions
 from app.service.audit_projections import compare_again, compare_all
 from app.service.audit_receipts import check_receipt
 from app.service.deposit_audit import DepositAudit
+from app.service.erasing import NOTE_ERASED
+from app.service.erasures import ErasureIndex
 from app.service.findings import Finding
 from app.service.history import History
 from app.service.logstore import RecordLogStore
 from app.service.notes import DamagedNote, note_bytes
-from app.service.projections import read_watermark
+from app.service.projections import ERASE_DUE, read_watermark
 from app.service.scratch import Scratch
 from app.service.statements import StatementStore
 from app.statements.kinds import Genesis
@@ -90,17 +95,22 @@ class Audit:
         self._look = DepositAudit(records, blobs, self._tree, clock)
         self._scratch = Scratch()
         self._facts = SeenFacts(root=None, superseded_at=None)
-        self._replay = Replay(
-            origin=origin,
-            genesis=genesis,
-            seen=lambda _size, _before: self._facts,
-            view=self._scratch,
-            entered=self._scratch,
-        )
+        self._erasures, self._genesis = NONE, genesis
+        self._replay = self._new_replay()
         self._frontier: Frontier = EMPTY_FRONTIER
         self._key: VerifierKey | None = None
         self._end = self._kept = self._applied = 0
         self._segments = self._bytes = self._checked = 0
+
+    def _new_replay(self) -> Replay:
+        return Replay(
+            origin=self._origin,
+            genesis=self._genesis,
+            seen=lambda _size, _before: self._facts,
+            view=self._scratch,
+            entered=self._scratch,
+            erasures=self._erasures,
+        )
 
     def close(self) -> None:
         """Remove the temporary file; `audited` is not to be asked after that."""
@@ -122,6 +132,9 @@ class Audit:
         """Yield every finding; none when all is well. Raises only what the stores raise."""
         broken = False
         await self._read_key()
+        with contextlib.suppress(AppError, LedgerError, UnicodeError):  # the passes that follow name it
+            self._erasures = await ErasureIndex(self._history, self._statements).at(await self._tree.size())
+            self._replay = self._new_replay()
         published = [] if self._published is None else [self._published]
         async for each in audit_ledger(
             self._log, self._key, published, lambda done, of: self._tell("ledger", done, of)
@@ -183,7 +196,8 @@ class Audit:
         busy = set[str]()
         if not broken:
             async for found in compare_all(self._records, self._scratch, self._kept, busy):
-                yield found
+                if not await self._left_over(found.place):
+                    yield found
         for _ in range(ROUNDS):
             if not busy:
                 break
@@ -268,6 +282,16 @@ class Audit:
         try:
             leaf = parse_leaf(entry)
             text = await self._statements.read(leaf.digest)
+            act = self._erasures.entries.get(index)
+            if act is not None:
+                self._replay.pass_over(index, entry.decode())
+                if text is None or await self._being_erased(self._erasures.acts[act].deposit.hex()):
+                    return None
+                if await self._statements.read(leaf.digest) is None:
+                    return None  # the job was just at it
+                return Finding(
+                    code="not_erased", place=place, message=f"the act {act.hex()} erased it, and it is stored"
+                )
             if text is None:
                 return Finding(
                     code="statement_missing", place=place, message=f"the statement {leaf.digest.hex()} is not stored"
@@ -287,6 +311,30 @@ class Audit:
             return Finding(code=code, place=place, message=str(error))
         self._note_down(index, admitted)
         return None
+
+    async def _being_erased(self, id: str) -> bool:
+        """Whether the job that destroys an erased deposit (its hash, hex) has it before it, or will when it sees it."""
+        if await self._records.get(ERASE_DUE, id) is not None:
+            return True
+        return await self._records.get(KIND, f"{Erased.PREFIX}/{id}") is None
+
+    async def _left_over(self, key: str) -> bool:
+        """Whether a kept aggregate is of an erased deposit that the job has not come to."""
+        if not self._erasures.acts:
+            return False
+        found = await self._records.get(KIND, key)
+        if found is None:
+            return False
+        try:
+            each = parse_aggregate(key, read_versions(key, found.data)[0].value)
+        except AppError:
+            return False
+        id = bytes.fromhex(each.id) if isinstance(each, Deposited | Fate) else getattr(each, "deposit_id", None)
+        if isinstance(each, Publication):
+            asked = await self._records.get(KIND, f"{Request.PREFIX}/{each.id}")
+            return asked is None or await self._left_over(f"{Request.PREFIX}/{each.id}")
+        hashed = trail_id(id) if isinstance(id, bytes) else ""
+        return hashed in self._erasures.deposits and await self._being_erased(hashed)
 
     def _note_down(self, index: int, admitted: Admitted) -> None:
         note = getattr(admitted.statement.claims, "note", None)
@@ -323,7 +371,7 @@ class Audit:
             whole = found is not None and hashlib.sha256(note_bytes(found)).digest() == name
         except DamagedNote:
             whole = False
-        if not whole:
+        if not whole and await self._records.get(NOTE_ERASED, name.hex()) is None:
             yield Finding(code="note_damaged", place=f"note {name.hex()}", message="the note is missing or changed")
 
     async def _held(self) -> AsyncIterator[Finding]:

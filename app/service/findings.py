@@ -38,6 +38,7 @@ _REMEDIES = {
     "statement_missing": _RESTORE_ONE,
     "statement_changed": _RESTORE_ONE,
     "note_damaged": _RESTORE_ONE,
+    "not_erased": "Start the service: it destroys what was erased. If this stays, look into its log.",
     "manifest_damaged": _RESTORE_ONE,
     "box_damaged": _RESTORE_ONE,
     "segment_missing": "Put the segment back from a copy of the blobs; the depositor may have it still.",

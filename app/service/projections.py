@@ -19,13 +19,15 @@ from app.canonical import format_json, parse_json
 from app.errors import AppError
 from app.fields import Int, Parsed, read_record, write_record
 from app.rules.act import Circumstances
-from app.rules.aggregates import Aggregate, key_of
+from app.rules.aggregates import Aggregate, Erased, Foretold, key_of
 from app.rules.decide import Admitted, Law, Refusal, decide
+from app.rules.erasures import Erasures
 from app.rules.readers import links_of, topic_of
 from app.rules.view import View
 from app.service import aggregates
 from app.service.aggregates import REBUILD, AggregateStore, Behind, DamagedProjection
 from app.service.deciding import Working
+from app.service.erasures import ErasureIndex
 from app.service.history import History
 from app.service.owed import DUE, due_id, format_due
 from app.service.statements import StatementStore
@@ -38,6 +40,9 @@ from storage.ports import RecordStore
 T = TypeVar("T")
 Count = Annotated[int, Int()]
 DAY = 86_400
+ERASED = "erased"
+"""The topic of erased statements, which nobody reads."""
+ERASE_DUE = "erase-due"
 MEMBERS = "members"
 """The topic of all private statements about members, beside each member's own."""
 _KINDS = (aggregates.KIND, "entry", "timeline", "link")
@@ -61,6 +66,14 @@ class Watermark:
     whole: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gone:
+    """An entry whose statement was erased: it changes nothing."""
+
+    leaf: str
+    changes: tuple[Aggregate, ...] = ()
+
+
 class Projections:
     """The projections of one ledger. `size` is what this process decides on."""
 
@@ -80,6 +93,7 @@ class Projections:
         self._aggregates = AggregateStore(records)
         self._origin, self._genesis = origin, genesis
         self._retention, self._law = retention_days * DAY, law
+        self._erasures, self._rebuilding = ErasureIndex(history, statements), False
         self._moving = asyncio.Lock()  # whoever holds it moves `size`
 
     # Reading.
@@ -96,7 +110,17 @@ class Projections:
     def working(self) -> Working:
         """Return the state at exactly `size`, to decide on."""
         size = self.size
-        return Working(lambda key: self._aggregates.at(key, size), self._law)
+
+        async def load(key: str) -> Aggregate | None:
+            if key.startswith(f"{Foretold.PREFIX}/"):
+                id = key.removeprefix(f"{Foretold.PREFIX}/")
+                return Foretold(id=id) if id in (await self._erased()).deposits else None
+            return await self._aggregates.at(key, size)
+
+        return Working(load, self._law)
+
+    async def _erased(self) -> Erasures:
+        return await self._erasures.at(await self._history.tree.size())
 
     async def linked(self, start: str) -> tuple[str, ...]:
         """Return all names that `start` is linked to, sorted."""
@@ -167,13 +191,21 @@ class Projections:
         self.size, self.time = mark.size, mark.time
         return True
 
-    async def replay(self, batch: Batch) -> tuple[Admitted, ...]:
-        """Decide the entries of the batch at `size` again, from the stored statements, on the state before it."""
-        working, admitted = self.working(), []
+    async def replay(self, batch: Batch) -> tuple[Admitted | Gone, ...]:
+        """Decide the entries of the batch at `size` again, from the stored statements, on the state before it.
+
+        What was erased is passed over: in a rebuild also where the job that destroys it has not come to it yet.
+        """
+        working = self.working()
+        admitted: list[Admitted | Gone] = []
+        gone = (await self._erased()).entries if self._rebuilding else {}
         for index, entry in enumerate(batch.entries, batch.start):
             leaf = parse_leaf(entry)
             text = await self._statements.read(leaf.digest)
-            if text is None:
+            if text is None or index in gone:
+                if index in (await self._erased()).entries:
+                    admitted.append(Gone(leaf=entry.decode()))
+                    continue
                 raise DamagedProjection(
                     f"the statement {leaf.digest.hex()} of the entry {index} is not in the store", "Run the audit."
                 )
@@ -195,7 +227,7 @@ class Projections:
             admitted.append(verdict)
         return tuple(admitted)
 
-    async def _apply(self, start: int, admitted: Sequence[Admitted]) -> None:
+    async def _apply(self, start: int, admitted: Sequence[Admitted | Gone]) -> None:
         """Write what the entries from `start` on changed, then the watermark. Again and again, with one result."""
         if start != self.size:
             raise DamagedProjection(f"a batch from {start} cannot be applied at {self.size}", "Run the audit.")
@@ -216,11 +248,17 @@ class Projections:
         await self._mark(Watermark(size=0, time=0, whole=False), back=True)
         await self._drop()
         self.size, self.time = 0, 0
-        await self.catch_up(size)
+        self._rebuilding = True
+        try:
+            await self.catch_up(size)
+        finally:
+            self._rebuilding = False
 
     # What one entry writes beside its aggregates: (kind, id, data), each written once.
 
-    def _records_of(self, index: int, one: Admitted) -> list[tuple[str, str, bytes]]:
+    def _records_of(self, index: int, one: Admitted | Gone) -> list[tuple[str, str, bytes]]:
+        if isinstance(one, Gone):
+            return [("entry", parse_leaf(one.leaf).digest.hex(), _write(Placed(index=index, topic=ERASED)))]
         statement, topic = one.statement, topic_of(one)
         digest = statement.digest.hex()
         placed = _write(Placed(index=index, topic=topic))
@@ -237,6 +275,7 @@ class Projections:
             links.append((f"access/{claims.request.hex()}", digest))
             links.append((f"served/{claims.deposit_id.hex()}", claims.recipient))
         made += [("link", f"{a}|{b}", b"") for a, b in links]
+        made += [(ERASE_DUE, each.id, b"") for each in one.changes if isinstance(each, Erased)]
         if isinstance(claims, Deposit):
             made.append((DUE, due_id(claims.deposit_id), format_due(time + self._retention, time)))
         if isinstance(claims, HoldPlace | HoldLift | RetentionExtend):

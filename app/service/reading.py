@@ -14,7 +14,7 @@ from app.rules.readers import reads_topic
 from app.sealing.manifest import manifest_hash
 from app.service.accept import Door, Receipt
 from app.service.history import History
-from app.service.projections import MEMBERS, Placed, Projections
+from app.service.projections import ERASED, MEMBERS, Placed, Projections
 from app.service.statements import StatementStore
 from app.service.uploads import Uploads
 from app.service.who import may_read
@@ -123,6 +123,8 @@ class Reading:
         placed = await self._projections.placed(digest)
         if placed is None:
             raise Refused(f"no statement {digest.hex()} is on this ledger", "Check the digest.", code="not_found")
+        if placed.topic == ERASED:
+            raise _erased(digest)
         if not await may_read(self._projections, placed.topic, person):
             if person is None:
                 raise Refused("this statement is private", "Send a token of a reader.", code="unauthorized")
@@ -154,6 +156,14 @@ class Reading:
         if digest_of(text) != digest:
             raise DamagedLog(f"the statement {digest.hex()} stands changed in the store", "Run the audit.")
         return text
+
+
+def _erased(digest: bytes) -> Refused:
+    return Refused(
+        f"the statement {digest.hex()} was erased under an order of the court",
+        "The public act of kind erase that names its entry says why.",
+        code="statement_erased",
+    )
 
 
 def _forbidden() -> Refused:

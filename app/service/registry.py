@@ -26,6 +26,8 @@ from app.service.anchors import Anchoring
 from app.service.arrivals import UploadMode
 from app.service.assembly import EvidenceAssembly, Offer
 from app.service.downloads import Downloads
+from app.service.erasing import Eraser
+from app.service.erasures import ErasureIndex
 from app.service.history import History
 from app.service.locks import LockJob
 from app.service.logstore import RecordLogStore
@@ -166,10 +168,20 @@ class Registry:
         self.upload_sweep = UploadSweep(
             records, blobs, self.projections, provisional_lock_days=terms.provisional_lock_days
         )
-        self.scrub = Scrub(records, log_store, self.statements, clock, every_seconds=terms.scrub_seconds)
         self.anchors = AnchorStore(records)
         self.anchoring = None if terms.anchors is None else self._make_anchoring(terms.anchors)
         self._anchoring: asyncio.Task[None] | None = None
+        self.eraser = Eraser(
+            records, blobs, self.projections, history=self.history, statements=self.statements, clock=clock
+        )
+        self.scrub = Scrub(
+            records,
+            log_store,
+            self.statements,
+            clock,
+            every_seconds=terms.scrub_seconds,
+            erasures=ErasureIndex(self.history, self.statements),
+        )
         self._scrubbing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()
@@ -274,6 +286,7 @@ class Registry:
         await self.projections.catch_up(await self.sequencer.catch_up())
         await self._keep_published_or_say()
         await self.tree.write_tiles(self.sequencer.size)
+        await self.eraser.run()
         if self._locks_due.is_set() or self.clock() >= self._locks_at:
             self._locks_at = self.clock() + LOCKS_EVERY
             self._locks_due.clear()

@@ -15,6 +15,7 @@ from typing import Annotated
 from app.canonical import format_json, parse_json
 from app.errors import AppError
 from app.fields import Int, Many, Text, read_record, write_record
+from app.service.erasures import ErasureIndex
 from app.service.findings import Finding
 from app.service.statements import StatementStore
 from app.statements.statement import digest_of, parse_leaf
@@ -68,10 +69,11 @@ class Scrub:
         clock: Callable[[], int],
         *,
         every_seconds: int,
+        erasures: ErasureIndex | None = None,
     ) -> None:
         """`every_seconds`: from the beginning of one pass to that of the next, at least."""
         self._records, self._log, self._statements, self._clock = records, ledger, statements, clock
-        self._every = every_seconds
+        self._every, self._erasures = every_seconds, erasures
         self._state: ScrubState | None = None
         self._revision = 0
         self._frontier: Frontier | None = None
@@ -195,6 +197,8 @@ class Scrub:
             except AppError as error:
                 found.append(Finding(code="statement_changed", place=place, message=error.message))
                 continue
+            if text is None and await self._is_erased(index):
+                continue
             if text is None:
                 message = f"the statement {leaf.digest.hex()} is not stored"
                 found.append(Finding(code="statement_missing", place=place, message=message))
@@ -202,6 +206,12 @@ class Scrub:
                 message = f"under the digest {leaf.digest.hex()} another statement is stored"
                 found.append(Finding(code="statement_changed", place=place, message=message, span=(0, len(text))))
         return found
+
+    async def _is_erased(self, index: int) -> bool:
+        last = await self._log.last()
+        if self._erasures is None or last is None:
+            return False
+        return index in (await self._erasures.at(last[0] + 1)).entries
 
 
 def _look_at(start: int, data: bytes, before: Frontier | None) -> tuple[Batch | None, Finding | None]:
