@@ -1,7 +1,9 @@
 """Whole lifetimes of a panel at random: as long as k able judges hold it every deposit opens, with fewer none does.
 
-Able are the judges of the current epoch who are members, hold their secrets and were not recused. A judge may lose his
-secrets, be revoked or recused, or deal a bad share and be blamed; any k who hold their secrets and may deal hand it on.
+Able are the judges of the current epoch who are members, hold their secrets, were not recused and are no party of the
+case. A judge may lose his secrets, be revoked or recused, become a party, or deal a bad share and be blamed; any k who
+hold their secrets and may deal hand it on. Requests are withdrawn or expire; the case may have a notice period, or let
+contributions come only at the quorum of grants.
 """
 
 from dataclasses import dataclass, field, replace
@@ -28,10 +30,21 @@ from app.panels.making.opening import open_capsule
 from app.rules.aggregates import Panel, Request
 from app.rules.replay import Replay
 from app.rules.view import WholeView
-from app.statements.kinds import CaseAssign, CaseRecuse, MemberRevoke, PanelBlame, PanelClose, PanelDeal
+from app.statements.kinds import (
+    DEFAULT_RULES,
+    CaseAssign,
+    CaseParty,
+    CaseRecuse,
+    MemberRevoke,
+    PanelBlame,
+    PanelClose,
+    PanelDeal,
+    ReleaseWithdraw,
+)
 from tests.app.panels.corrupt import corrupt_deal
 from tests.app.rules.world import ORIGIN, Ceremony, Deposited, Release, World, peopled, scalar_of, sealed
 
+DAY = 86_400
 POOL = ("judge1", "judge2", "judge3", "judge4", "judge5", "judge6")
 
 
@@ -51,7 +64,12 @@ class Kept:
     deposit: Deposited
     asked: Release | None = None
     sk: str = ""
+    granted: set[str] = field(default_factory=set)
     given: set[str] = field(default_factory=set)
+
+    def ended(self) -> None:
+        """Nothing more comes for what was asked."""
+        self.asked, self.granted, self.given = None, set(), set()
 
 
 class Lifetime(RuleBasedStateMachine):
@@ -66,6 +84,7 @@ class Lifetime(RuleBasedStateMachine):
         self.lost: set[str] = set()
         self.blamed: set[str] = set()
         self.recused: set[str] = set()
+        """Recused, or a party of the case: he decides nothing in it."""
         self.deposits: list[Kept] = []
 
     # What the model says
@@ -97,7 +116,13 @@ class Lifetime(RuleBasedStateMachine):
         judges, k = self.roster(data)
         self.panel = Ceremony(world=self.world, judges=judges, k=k, name=self.next_name())
         self.panel.run()
-        self.case_id = self.world.open_case("case", "lawyer1", "lawyer2")
+        self.rules = replace(
+            DEFAULT_RULES,
+            notice_seconds=data.draw(st.sampled_from((0, DAY))),
+            request_seconds=30 * DAY,
+            contribute=data.draw(st.sampled_from(("with-grant", "at-quorum"))),
+        )
+        self.case_id = self.world.open_case("case", "lawyer1", "lawyer2", rules=self.rules)
         claims = CaseAssign(case_id=self.case_id, panel_id=self.panel.panel_id, presiding=self.world.id("judge"))
         self.world.do("clerk", claims)
         self.deposit()
@@ -136,6 +161,39 @@ class Lifetime(RuleBasedStateMachine):
             self.world.do(signer, claims)
         self.recused.add(judge)
 
+    @rule(data=st.data())
+    def a_judge_becomes_a_party(self, data: st.DataObject) -> None:
+        """Never so that fewer than k in office remain for the case."""
+        judge = data.draw(st.sampled_from(self.panel.judges))
+        if judge in self.gone | self.recused:
+            return
+        claims = CaseParty(case_id=self.case_id, member=self.world.id(judge), note=None)
+        remain = [each for each in self.panel.judges if each not in self.gone | self.recused | {judge}]
+        if len(remain) < self.panel.k:
+            assert self.world.refused("clerk", claims) == "too_few_judges"
+            return
+        self.world.do("clerk", claims)
+        self.recused.add(judge)
+
+    @rule(data=st.data())
+    def a_request_is_withdrawn(self, data: st.DataObject) -> None:
+        kept = data.draw(st.sampled_from(self.deposits))
+        if kept.asked is not None and kept.asked.request is not None:
+            claims = ReleaseWithdraw(request=kept.asked.request.digest, note=None)
+            self.world.do("lawyer2", claims)
+            assert self.world.refused("lawyer2", claims) == "request_ended"
+            kept.ended()
+
+    @rule()
+    def requests_expire(self) -> None:
+        self.world.now += self.rules.request_seconds
+        for kept in self.deposits:
+            if kept.asked is not None:
+                judge = self.able()[:1]
+                if judge and judge[0] not in kept.granted:
+                    assert self.world.refused(judge[0], kept.asked.grant(judge[0])) == "request_expired"
+                kept.ended()
+
     @rule(data=st.data(), dropped=st.booleans())
     def a_reshare(self, data: st.DataObject, dropped: bool) -> None:
         """To any roster, dealt by any k of those who can; perhaps after a session that was dropped half-way."""
@@ -172,7 +230,7 @@ class Lifetime(RuleBasedStateMachine):
         assert bytes(later.closed().record.Y) == bytes(self.panel.closed().record.Y)
         self.panel, self.lost, self.blamed = later, set(), set()
         for each in self.deposits:
-            each.asked, each.given = None, set()
+            each.ended()
 
     @rule(data=st.data())
     def a_betrayed_reshare(self, data: st.DataObject) -> None:
@@ -223,13 +281,23 @@ class Lifetime(RuleBasedStateMachine):
         if asked is None:
             asked = Release(self.world, self.panel, self.case_id, kept.deposit)
             asked.order = self.world.do("judge", asked.order_claims())
-            kept.asked, kept.given, kept.sk = asked, set(), self.next_name()
+            kept.ended()
+            kept.asked, kept.sk = asked, self.next_name()
             asked.request = self.world.do("lawyer2", asked.request_claims(asked.message(sk=kept.sk)))
+            if self.rules.notice_seconds and willing:
+                assert self.world.refused(willing[0], asked.grant(willing[0])) == "notice_running"
+                self.world.now += self.rules.notice_seconds
         for judge in willing[: self.panel.k]:
-            if judge not in kept.given:
+            if judge not in kept.granted:
                 self.world.do(judge, asked.grant(judge))
+                kept.granted.add(judge)
+        enough = self.rules.contribute == "with-grant" or len(kept.granted) >= self.panel.k
+        for judge in willing:
+            if judge in kept.granted - kept.given and enough:
                 self.world.do(judge, asked.contribute(judge))
                 kept.given.add(judge)
+            elif judge in kept.granted - kept.given:
+                assert self.world.refused(judge, asked.contribute(judge)) == "grants_missing"
         assert asked.request is not None
         found = self.world.view.find(Request, asked.request.digest.hex())
         assert found is not None
@@ -245,7 +313,7 @@ class Lifetime(RuleBasedStateMachine):
         assert key == kept.deposit.secret
         self.world.do("service", asked.access())
         self.world.do("lawyer2", asked.opening())
-        kept.asked, kept.given = None, set()
+        kept.ended()
 
     @invariant()
     def the_ledgers_epoch_is_the_panels(self) -> None:
