@@ -36,6 +36,7 @@ COMMANDS = (
     "fetch",
     "open",
     "publish",
+    "erase",
     "record",
     "verify",
     "audit",

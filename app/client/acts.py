@@ -4,7 +4,7 @@ from app.client.duties import names_of
 from app.rules.aggregates import KeyHolder, Panel, Person, Proposal
 from app.rules.view import WholeView
 from app.statements.keys import thumbprint
-from app.statements.kinds import MemberEnrol, MemberKey, MemberRevoke, PanelRoster
+from app.statements.kinds import Erase, MemberEnrol, MemberKey, MemberRevoke, PanelRoster
 from app.statements.statement import Statement
 
 
@@ -20,6 +20,13 @@ def describe_act(view: WholeView, act: Statement) -> tuple[str, ...]:
     elif isinstance(claims, PanelRoster):
         panel = view.find(Panel, claims.panel_id.hex())
         lines = list(describe_roster(view, claims, panel.proposal if panel is not None else None))
+    elif isinstance(claims, Erase):
+        lines = [
+            f"erases {len(claims.entries)} entries on the deposit whose id has the SHA-256 {claims.deposit.hex()}: "
+            "its boxes, notes and statements are destroyed for good",
+            f"because: {claims.reason}",
+            f"under the paper with the SHA-256 {claims.document.hex()}: compare it with the one in your hand",
+        ]
     else:
         lines = [f"is a {act.kind}"]
     holder = view.find(KeyHolder, act.kid)

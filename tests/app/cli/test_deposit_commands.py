@@ -207,3 +207,21 @@ def test_options_for_mistakes_that_do_not_go_together(terminal: Terminal, tmp_pa
         ["--acknowledge", some, "--note", tmp_path / "words"],
     ):
         assert terminal.run("lawyer1", "deposit", *words, code=2)["error"]["code"] == "bad_option"
+
+
+def test_an_erasure_is_listed_asked_for_and_shown_to_the_authority(
+    terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path
+) -> None:
+    registrar = terminal.person("registrar", keys_of("registrar"))
+    registrar.set_trust(place[0].trust.text.encode())
+    registrar.set_settings(Settings(service=place[0].url))
+    (tmp_path / "a").write_bytes(b"a")
+    made = terminal.run("lawyer1", "deposit", tmp_path / "a", "--case", place[1].hex())
+    listed = terminal.run("lawyer2", "erase", "list", made["deposit"], "-o", tmp_path / "list.json")
+    assert listed["entries"] == [made["index"]]
+    ask = ["erase", "ask", tmp_path / "list.json", "--paper", tmp_path / "a", "--reason"]
+    assert terminal.run("registrar", *ask, "x" * 501, code=2)["error"]["code"] == "bad_option"
+    assert terminal.run("lawyer2", *ask, "no", code=1)["error"]["code"] == "wrong_signer"
+    asked = terminal.run("registrar", *ask, "storage limitation")
+    assert "because: storage limitation" in terminal.text("registrar", "member", "waiting")
+    assert terminal.run("registrar", "erase", "show", asked["deposit"], code=1)["error"]["code"] == "not_erased"
