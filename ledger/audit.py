@@ -1,21 +1,26 @@
 """Re-derives everything from stored bytes and names what is wrong; reads once from the first batch to the last.
 
-Memory stays bounded: one batch, and up to 256 hashes a level. Looked at are every batch's form, place and frontier;
-gaps between batches; every full tile that is stored, hash by hash (which names the changed entry's index); and signed
-checkpoints (the log's own and any that others kept): their signature, and that their tree is a prefix of what stands.
+Memory stays bounded: a run of batches of some 8 MiB, and up to 256 hashes a level. Looked at are every batch's form,
+place and frontier; gaps between batches; every tile that is stored, hash by hash (which names the changed entry's
+index); and signed checkpoints (the log's own and any that others kept): their signature, and that their tree is a
+prefix of what stands.
 """
 
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from ledger.batch import Batch, batch_id, check_extends, entry_span
+from ledger.batch import MAX_BATCH_BYTES, Batch, batch_id, check_extends, entry_span
 from ledger.checkpoint import Checkpoint, verify_checkpoint
 from ledger.errors import DamagedLog, LedgerError
-from ledger.merkle import EMPTY_FRONTIER, HASH_BYTES, Frontier, leaf_hash, leaf_hashes, root_of
+from ledger.merkle import EMPTY_FRONTIER, HASH_BYTES, Frontier, joined_root, leaf_hash, leaf_hashes
 from ledger.note import Note, VerifierKey
 from ledger.ports import LogStore
-from ledger.tiles import TILE_WIDTH, Tile
+from ledger.tiles import KEPT_WIDTH, TILE_WIDTH, Tile
 from ledger.tip import decode_stored
+
+MAX_RUN = 256
+"""Batches that are read at one look, at the most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,9 +59,10 @@ async def audit(
     tiles = _Tiles(store)
     before: Frontier | None = EMPTY_FRONTIER  # None where it is not known, after damage
     at = 0
+    batches = _Batches(store)
     last = await store.last()
     while last is not None and at <= last[0]:
-        data = await store.read(at)
+        data = await batches.under(at)
         following = None if data is not None else await next_start(store, at, last[0])
         if data is None:
             message = f"the entries from {at} on are missing; the next stored batch starts at {following}"
@@ -75,14 +81,15 @@ async def audit(
             before, at = None, following
             continue
         derived = before is not None
+        leaves = leaf_hashes(batch.entries)
         if before is not None:
             try:
-                check_extends(before, batch)
+                check_extends(before, batch, leaves)
             except DamagedLog as error:
                 derived = False
                 span = entry_span(batch, batch.start)[0], entry_span(batch, batch.end - 1)[1]
                 yield Finding(code="bad_batch", place=batch_id(at), message=error.message, index=at, span=span)
-        async for finding in tiles.add(batch.start, leaf_hashes(batch.entries), trusted=derived):
+        async for finding in tiles.add(batch.start, leaves, trusted=derived):
             yield finding
         while pending and pending[0].size <= batch.end:
             root = _root_at(pending[0].size, before, batch)
@@ -95,6 +102,28 @@ async def audit(
         if checkpoint.size > 0:
             message = f"a checkpoint of size {checkpoint.size} was signed, and only {at} entries can be read"
             yield Finding(code="truncated", place=_place(checkpoint), message=message, index=at)
+
+
+class _Batches:
+    """Reads batches in runs: one look at the store for many small ones."""
+
+    def __init__(self, store: LogStore) -> None:
+        self._store = store
+        self._waiting: deque[tuple[int, bytes]] = deque()
+        self._limit = 8
+
+    async def under(self, start: int) -> bytes | None:
+        """What stands under `start`, which only grows."""
+        while self._waiting and self._waiting[0][0] < start:
+            self._waiting.popleft()
+        if not self._waiting:
+            self._waiting.extend(await self._store.run(start, self._limit))
+            if self._waiting:
+                mean = sum(len(data) for _, data in self._waiting) // len(self._waiting)
+                self._limit = max(1, min(2 * self._limit, MAX_RUN, MAX_BATCH_BYTES // mean))
+        if self._waiting and self._waiting[0][0] == start:
+            return self._waiting.popleft()[1]
+        return None
 
 
 class _Tiles:
@@ -129,6 +158,13 @@ class _Tiles:
             if len(hashes) == TILE_WIDTH:
                 async for finding in self._full(level, first // TILE_WIDTH):
                     yield finding
+            elif (
+                level and len(hashes) % KEPT_WIDTH == 0 and level not in self._doubtful
+            ):  # above 0 hashes come one by one, so that none is passed over
+                tile = Tile(level=level, index=first // TILE_WIDTH, width=len(hashes))
+                derived, stored = b"".join(hashes), await self._store.get_tile(tile.path)
+                if stored is not None and stored != derived:
+                    yield _bad_tile(tile, stored, derived)
 
     async def _full(self, level: int, index: int) -> AsyncIterator[Finding]:
         """Compare the tile of a level that has become full, and hand its root to the level above."""
@@ -142,7 +178,7 @@ class _Tiles:
             yield _bad_tile(tile, stored, derived)
             if not trusted and len(stored) == len(derived):
                 derived = stored
-        root = root_of(derived[at : at + HASH_BYTES] for at in range(0, len(derived), HASH_BYTES))
+        root = joined_root(derived)
         async for finding in self.add(tile.index, (root,), level + 1, trusted=trusted):
             yield finding
 

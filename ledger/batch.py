@@ -98,11 +98,14 @@ def next_batch(frontier: Frontier, entries: Sequence[bytes]) -> Batch:
     return Batch(start=frontier.size, entries=tuple(entries), frontier=after)
 
 
-def check_extends(frontier: Frontier, batch: Batch) -> None:
-    """Raise DamagedLog unless `batch` stands right after `frontier` and its entries re-derive its own frontier."""
+def check_extends(frontier: Frontier, batch: Batch, leaves: Sequence[bytes] | None = None) -> None:
+    """Raise DamagedLog unless `batch` stands right after `frontier` and its entries re-derive its own frontier.
+
+    `leaves` are the hashes of its entries, where the caller needs them too.
+    """
     if batch.start != frontier.size:
         raise DamagedLog(f"the batch from {batch.start} does not extend the tree of size {frontier.size}")
-    if frontier.extend(leaf_hashes(batch.entries)) != batch.frontier:
+    if frontier.extend(leaf_hashes(batch.entries) if leaves is None else leaves) != batch.frontier:
         raise DamagedLog(
             f"the entries {batch.start} to {batch.end - 1} do not re-derive the stored frontier of size {batch.end}",
             "Run the audit; restore the store from a backup that passes it.",

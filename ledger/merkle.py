@@ -43,6 +43,14 @@ def root_of(leaf_hashes: Iterable[bytes]) -> bytes:
     return EMPTY_FRONTIER.extend(leaf_hashes).root
 
 
+def joined_root(hashes: bytes) -> bytes:
+    """The root over 2^n joined hashes (32·2^n bytes)."""
+    while len(hashes) > HASH_BYTES:
+        pairs = range(0, len(hashes), 2 * HASH_BYTES)
+        hashes = b"".join([sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
+    return hashes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Frontier:
     """All that appending needs: the complete subtrees into which a tree of `size` leaves falls, the largest first.

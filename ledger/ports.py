@@ -34,6 +34,10 @@ class LogStore(Protocol):
         """
         ...
 
+    async def run(self, start: int, limit: int) -> Sequence[tuple[int, bytes]]:
+        """Up to `limit` (1 to 1,000) batches whose start is at least `start`, by start, as (start, data)."""
+        ...
+
     async def put_tile(self, path: str, data: bytes) -> None:
         """Write a tile that is derived from batches. Writing the same bytes again changes nothing."""
         ...

@@ -15,6 +15,8 @@ from ledger.merkle import HASH_BYTES, MAX_SIZE, HashLookup
 TILE_WIDTH = 256
 TILE_HEIGHT = 8
 MAX_LEVEL = 63
+KEPT_WIDTH = 16
+"""Above level 0 an unfinished tile is stored at each multiple of this width, so that a start need not derive it."""
 MAX_ENTRY_BYTES = 65_535
 
 _PATH = re.compile(r"tile/(entries|0|[1-9][0-9]?)/((?:x[0-9]{3}/)*[0-9]{3})(?:\.p/([1-9][0-9]{0,2}))?", re.ASCII)

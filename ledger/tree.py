@@ -8,7 +8,6 @@ Sizes are the caller's: ask only for sizes that were signed.
 from bisect import bisect_left, bisect_right, insort
 from collections import OrderedDict
 from collections.abc import Iterable
-from hashlib import sha256
 
 from ledger.batch import Batch, check_extends, entry_in
 from ledger.errors import BadProof, DamagedLog, Malformed
@@ -20,18 +19,21 @@ from ledger.merkle import (
     consistency_ranges,
     inclusion_path,
     inclusion_ranges,
+    joined_root,
     leaf_hash,
     subtrees,
     verify_consistency,
     verify_inclusion,
 )
 from ledger.ports import LogStore
-from ledger.tiles import TILE_HEIGHT, TILE_WIDTH, Bundle, Tile, encode_bundle
+from ledger.tiles import KEPT_WIDTH, TILE_HEIGHT, TILE_WIDTH, Bundle, Tile, encode_bundle, levels_of
 from ledger.tip import decode_stored, frontier_before
 
 _MASK = TILE_WIDTH - 1
 _ENTRY_OVERHEAD = 64  # bytes that a small bytes object costs beyond its content
 _INNER_HASHES = 65_536  # some 15 MB
+MAX_RUN = 256
+"""Batches that are read at one look, at the most."""
 _BATCH_OVERHEAD = 512  # about what a batch costs beyond its entries and hashes
 
 
@@ -50,6 +52,8 @@ class Tree:
         self._inner: OrderedDict[tuple[int, int], bytes] = OrderedDict()
         """Hashes of complete subtrees that lie inside tiles: without them a proof costs 255 hashes a level."""
         self._written: dict[int, int] = {}
+        self._kept: dict[int, Tile] = {}
+        self._looked_for: dict[int, tuple[int, int]] = {}
 
     async def size(self) -> int:
         """How many entries are stored, signed or not."""
@@ -80,6 +84,8 @@ class Tree:
         found: list[bytes] = []
         at = start
         while at < end:
+            if found and self._cached(at) is None:
+                await self._load(at, min(end - at, MAX_RUN))
             batch = await self._batch(at)
             found.extend(batch.entries[at - batch.start : end - batch.start])
             at = batch.end
@@ -87,7 +93,7 @@ class Tree:
 
     async def inclusion(self, index: int, size: int) -> tuple[bytes, ...]:
         """The inclusion proof of entry `index` in the tree of `size`. Raises Malformed, DamagedLog."""
-        nodes = await self._nodes(inclusion_ranges(index, size))
+        nodes = await self._nodes(inclusion_ranges(index, size), size)
         path = inclusion_path(index, size, lambda level, place: nodes[level, place])
         root = await self.root_at(size)
         try:
@@ -101,7 +107,7 @@ class Tree:
 
     async def consistency(self, size1: int, size2: int) -> tuple[bytes, ...]:
         """The consistency proof from `size1` (1 or more) to `size2`. Raises Malformed, DamagedLog."""
-        nodes = await self._nodes(consistency_ranges(size1, size2))
+        nodes = await self._nodes(consistency_ranges(size1, size2), size2)
         path = consistency_path(size1, size2, lambda level, place: nodes[level, place])
         try:
             verify_consistency(size1, await self.root_at(size1), size2, await self.root_at(size2), path)
@@ -121,7 +127,8 @@ class Tree:
     async def write_tiles(self, size: int) -> int:
         """Store every full tile of the tree of `size` that is not stored yet; return how many were written.
 
-        Idempotent, in order, each level after the one below it: what a crash cut short is continued.
+        Idempotent, in order, each level after the one below it: what a crash cut short is continued. Above level 0 the
+        unfinished tile is stored too, at each multiple of KEPT_WIDTH: every hash of it stands for a tile below.
         """
         written, level = 0, 0
         while (count := size >> (TILE_HEIGHT * (level + 1))) > 0:
@@ -133,7 +140,18 @@ class Tree:
                 self._written[level] += 1
                 written += 1
             level += 1
+        for upper in range(1, level + 1):
+            await self._keep_unfinished(upper, size)
         return written
+
+    async def _keep_unfinished(self, level: int, size: int) -> None:
+        index, width = divmod(size >> (TILE_HEIGHT * level), TILE_WIDTH)
+        if width < KEPT_WIDTH:
+            return
+        kept = Tile(level=level, index=index, width=width - width % KEPT_WIDTH)
+        if self._kept.get(level) != kept:
+            await self._store.put_tile(kept.path, await self.tile(kept))
+            self._kept[level] = kept
 
     async def _first_unwritten(self, level: int, count: int) -> int:
         """Tiles are written in order, so the first missing one is found by halving."""
@@ -157,6 +175,17 @@ class Tree:
         check_extends(await self._frontier_before(batch.start), batch)
         self._keep(batch)
         return batch
+
+    async def _load(self, start: int, limit: int) -> None:
+        """Have the batches from `start` on cached, up to `limit`, where they follow one that is: at one look."""
+        frontier = await self._frontier_before(start)
+        for at, data in await self._store.run(start, limit):
+            if at != frontier.size:
+                return  # a gap, which is named when it is read
+            batch = decode_stored(at, data)
+            check_extends(frontier, batch)
+            self._keep(batch)
+            frontier = batch.frontier
 
     async def _raw_entry(self, index: int) -> bytes:
         """An entry as it is stored. Its batch is not derived again: the caller has a proof."""
@@ -188,7 +217,8 @@ class Tree:
             del self._starts[bisect_left(self._starts, start)]
             self._batches_room += _weight(oldest)
 
-    async def _nodes(self, ranges: Iterable[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    async def _nodes(self, ranges: Iterable[tuple[int, int]], size: int) -> dict[tuple[int, int], bytes]:
+        await self._load_edge(size)
         return {node: await self._node(*node) for start, end in ranges for node in subtrees(start, end)}
 
     async def _node(self, level: int, index: int) -> bytes:
@@ -201,7 +231,7 @@ class Tree:
         first, count = index << height, 1 << height
         place = first & _MASK
         hashes = await self._tile_hashes(tile_level, first >> TILE_HEIGHT, place + count)
-        root = _root_of(hashes[place * HASH_BYTES : (place + count) * HASH_BYTES])
+        root = joined_root(hashes[place * HASH_BYTES : (place + count) * HASH_BYTES])
         if height > 0:
             self._inner[level, index] = root
             if len(self._inner) > _INNER_HASHES:
@@ -224,7 +254,7 @@ class Tree:
                 more = [leaf_hash(entry) for entry in await self.entries(first + have, first + width)]
             else:
                 more = [
-                    _root_of(await self._tile_hashes(level - 1, first + place, TILE_WIDTH))
+                    joined_root(await self._tile_hashes(level - 1, first + place, TILE_WIDTH))
                     for place in range(have, width)
                 ]
             hashes += b"".join(more)
@@ -235,13 +265,23 @@ class Tree:
             self._hashes.popitem(last=False)
         return hashes
 
-
-def _root_of(hashes: bytes) -> bytes:
-    """The root of 2^n joined hashes."""
-    while len(hashes) > HASH_BYTES:
-        pairs = range(0, len(hashes), 2 * HASH_BYTES)
-        hashes = b"".join([sha256(b"\x01" + hashes[at : at + 2 * HASH_BYTES]).digest() for at in pairs])
-    return hashes
+    async def _load_edge(self, size: int) -> None:
+        """Take what is stored of the unfinished tiles above level 0: the first time that this edge is asked for."""
+        for level in range(1, levels_of(size)):
+            index, width = divmod(size >> (TILE_HEIGHT * level), TILE_WIDTH)
+            kept_width = width - width % KEPT_WIDTH
+            if (level, index) in self._hashes or self._looked_for.get(level) == (index, kept_width):
+                continue
+            self._looked_for[level] = index, kept_width
+            # The newest may not be written yet; then the one before it is.
+            for fewer in range(kept_width, max(0, kept_width - 2 * KEPT_WIDTH), -KEPT_WIDTH):
+                kept = Tile(level=level, index=index, width=fewer)
+                stored = await self._store.get_tile(kept.path)
+                if stored is not None:
+                    if len(stored) != fewer * HASH_BYTES:
+                        raise DamagedLog(f"the stored tile {kept.path} has {len(stored)} bytes")
+                    self._hashes.setdefault((level, index), stored)
+                    break
 
 
 def _weight(batch: Batch) -> int:

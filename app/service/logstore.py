@@ -44,6 +44,12 @@ class RecordLogStore:
         # `before` is exclusive.
         return _batch(await self._records.page(BATCH_KIND, before=batch_id(index + 1), limit=1, reverse=True))
 
+    async def run(self, start: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        """Up to `limit` batches from `start` on."""
+        after = batch_id(start - 1) if start else ""  # exclusive
+        page = await self._records.page(BATCH_KIND, after=after, limit=limit)
+        return tuple((parse_batch_id(record.id), record.data) for record in page)
+
     async def put_tile(self, path: str, data: bytes) -> None:
         """Write a tile; the same bytes again change nothing. Raises DamagedLog when others stand there."""
         try:

@@ -52,7 +52,7 @@ TITLE = "SQLite, every flush to the disk; entries of 110 bytes"
 ROUNDS = int(os.environ.get("MUNIMENT_BENCH_ROUNDS", "5"))
 LARGE = int(os.environ.get("MUNIMENT_BENCH_ENTRIES", "10000000"))
 FOLDER = os.environ.get("MUNIMENT_BENCH_DIR")
-ENTRIES = {1: 300, 100: 20_000, 1000: 60_000}
+ENTRIES = {1: 300, 10: 5000, 100: 20_000, 1000: 60_000}
 """How many entries a round appends in batches of that size."""
 
 _SIGNER = NoteSigner("bench.example/log", Ed25519PrivateKey.from_private_bytes(bytes(32)))
@@ -313,6 +313,10 @@ class _Counting(RecordLogStore):
         self.reads += 1
         return await super().covering(index)
 
+    async def run(self, start: int, limit: int) -> tuple[tuple[int, bytes], ...]:
+        self.reads += 1
+        return await super().run(start, limit)
+
     async def get_tile(self, path: str) -> bytes | None:
         self.reads += 1
         return await super().get_tile(path)
@@ -321,6 +325,8 @@ class _Counting(RecordLogStore):
 async def _proofs(file: Path, root: bytes) -> list[Row]:
     records = await SqliteRecordStore.open(file)
     store = _Counting(records)
+    await Tree(store).write_tiles(LARGE)  # the full ones stand; the upkeep of a service writes the unfinished ones too
+    store.reads = 0
     tree, rnd = Tree(store), random.Random(1)  # noqa: S311 - the same entries each time
     wall, cpu = time.perf_counter(), _cpu()
     await tree.inclusion(LARGE - 1, LARGE)
@@ -350,7 +356,7 @@ async def _proofs(file: Path, root: bytes) -> list[Row]:
             what="the first proof after a start",
             figure=f"{first[1] * 1000:.0f} ms CPU ({first[0] * 1000:.0f} ms)",
             ratio=f"{first[2]}",
-            against="reads: the right edge of each level is derived once",
+            against="reads",
         ),
         Row(
             what=f"proofs verified a second ({len(path)} hashes and the log's signature)",

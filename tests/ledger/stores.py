@@ -26,6 +26,10 @@ class DictStore:
         start = max((start for start in self.batches if start <= index), default=None)
         return None if start is None else (start, self.batches[start])
 
+    async def run(self, start: int, limit: int) -> list[tuple[int, bytes]]:
+        starts = sorted(each for each in self.batches if each >= start)[:limit]
+        return [(each, self.batches[each]) for each in starts]
+
     async def put_tile(self, path: str, data: bytes) -> None:
         assert self.tiles.setdefault(path, data) == data
 

@@ -54,6 +54,35 @@ async def test_any_flipped_bit_of_a_batch_is_found_in_that_batch(sizes: list[int
     assert (found[0].code, found[0].place) == ("bad_batch", batch_id(start))
 
 
+async def test_a_changed_hash_of_an_unfinished_tile_is_named() -> None:
+    store = await tiled([1000] * 13)
+    (path,) = (path for path in store.tiles if ".p/" in path)
+    assert path == "tile/1/000.p/48"
+    assert await findings(store) == []
+    store.tiles[path] = store.tiles[path][:70] + bytes([store.tiles[path][70] ^ 1]) + store.tiles[path][71:]
+    (found,) = await findings(store)
+    assert (found.code, found.place, found.span) == ("bad_tile", path, (64, 96))
+
+
+async def test_small_and_large_batches_are_read_in_runs_without_a_gap() -> None:
+    sizes = [1] * 300 + [400] * 3 + [1] * 50 + [3] * 200
+    store = await tiled(sizes)
+    reads = 0
+
+    class Counting(DictStore):
+        async def run(self, start: int, limit: int) -> list[tuple[int, bytes]]:
+            nonlocal reads
+            reads += 1
+            return await super().run(start, limit)
+
+    counting = Counting()
+    counting.batches, counting.tiles = store.batches, store.tiles
+    assert await findings(counting, [signed(size) for size in (1, 300, 1501, sum(sizes))]) == []
+    assert reads < 12
+    del store.batches[1601]
+    assert [(each.code, each.index) for each in await findings(counting)][:1] == [("gap", 1601)]
+
+
 async def test_a_changed_entry_is_named_by_its_index() -> None:
     store = await tiled([200, 100])
     batch = Batch.decode(store.batches[200])

@@ -38,6 +38,10 @@ class Counting(DictStore):
         self.reads.append(f"batch of {index}")
         return await super().covering(index)
 
+    async def run(self, start: int, limit: int) -> list[tuple[int, bytes]]:
+        self.reads.append(f"batches from {start}")
+        return await super().run(start, limit)
+
     async def get_tile(self, path: str) -> bytes | None:
         self.reads.append(path)
         return await super().get_tile(path)
@@ -65,7 +69,7 @@ async def test_the_known_root_of_seventy_thousand_and_all_its_tiles() -> None:
     assert (await tree.root_at(70000)).hex() == "1a4cdfcb66374a0c0dcbef49acbd4976d13ee864fb3cb241fc943cad04f02f7e"
     assert (await tree.tile(Tile(level=1, index=0, width=1))).hex().startswith("828515d033c19d8c")
     assert await tree.write_tiles(70000) == 274
-    assert set(store.tiles) == {tile.path for tile in tiles_of(70000) if tile.width == 256}
+    assert set(store.tiles) == {tile.path for tile in tiles_of(70000) if tile.width == 256} | {"tile/1/001.p/16"}
     fresh = Tree(store, cached_tiles=3, cached_batch_bytes=1)
     assert await fresh.write_tiles(70000) == 0
     for index in (0, 255, 256, 65535, 65536, 69999):
@@ -130,6 +134,34 @@ async def test_a_proof_reads_one_batch_and_a_tile_for_each_level() -> None:
         store.reads.clear()
         await tree.inclusion(index, 70000)
         assert len(store.reads) <= 3, store.reads
+
+
+@pytest.mark.parametrize("sizes", [[1000] * 65, [7] * 9285 + [1] * 5], ids=["large batches", "small batches"])
+async def test_the_first_proof_after_a_start_derives_little(sizes: list[int]) -> None:
+    size = sum(sizes)
+    assert size % 65_536 > 65_536 - 1000 or size < 65_536, "as many unfinished tiles as there can be"
+    store = Counting(sizes)
+    await Tree(store).write_tiles(size)
+    for index in (size - 1, 1000):
+        tree = Tree(store)
+        store.reads.clear()
+        path = await tree.inclusion(index, size)
+        verify_inclusion(index, size, leaf_hash(word(index)), path, root(size))
+        assert len(store.reads) <= 30, store.reads
+
+
+async def test_a_damaged_unfinished_tile_gives_no_proof() -> None:
+    store = filled([1000] * 65)
+    await Tree(store).write_tiles(65_000)
+    (path,) = (path for path in store.tiles if ".p/" in path)
+    store.tiles[path] = store.tiles[path][:-1] + bytes([store.tiles[path][-1] ^ 1])
+    with pytest.raises(DamagedLog, match="tiles do not lead to the root"):
+        await Tree(store).inclusion(64_999, 65_000)
+    store.tiles[path] = store.tiles[path][:-1]
+    with pytest.raises(DamagedLog, match="bytes"):
+        await Tree(store).inclusion(64_999, 65_000)
+    del store.tiles[path]
+    assert await Tree(store).inclusion(64_999, 65_000)
 
 
 async def test_what_is_not_there_is_refused() -> None:
