@@ -6,6 +6,7 @@ the start. What it leaves open: entries published after its last writing (`check
 off), and whoever puts back file and store together. Clients and witnesses remember too, and see those.
 """
 
+import fcntl
 import logging
 import os
 import secrets
@@ -40,6 +41,19 @@ class PublishedFile:
         offered = (size, len(Note.parse(text).signatures))
         if offered <= self._kept:
             return False
+        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            # Of replicas that share the file one at a time looks and writes, or an older checkpoint could come last.
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            written = self._replace(text, offered)
+            if written:
+                os.fsync(folder)
+        finally:
+            os.close(folder)
+        return written
+
+    def _replace(self, text: str, offered: tuple[int, int]) -> bool:
+        """Write the file unless it holds something as large and as well signed."""
         try:
             found = self._read()
         except BadInput:
@@ -60,11 +74,6 @@ class PublishedFile:
         except BaseException:
             aside.unlink(missing_ok=True)
             raise
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
         self._kept = offered
         return True
 

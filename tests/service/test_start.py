@@ -1,5 +1,7 @@
 """What is refused at the start: a store that lost what was published, and settings that are not the ledger's."""
 
+import asyncio
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -9,12 +11,14 @@ from typing import Any
 import pytest
 
 from app.errors import AppError
+from app.service.published import PublishedFile
 from app.service.registry import Registry, Terms
 from app.statements.kinds import CaseOpen
 from ledger.checkpoint import Checkpoint
 from ledger.errors import DamagedLog
 from ledger.note import Note
 from storage.memory import MemoryBlobStore, MemoryRecordStore
+from tests.app.client.world_service import checkpoint_of, log_signer
 from tests.app.rules.world import World, fresh, peopled
 from tests.service.house import open_house, terms_of
 
@@ -90,6 +94,32 @@ async def test_a_slower_replica_does_not_make_the_file_smaller(tmp_path: Path) -
         newest = file.read_bytes()
         assert slow.sequencer.size < size_in(file)
     assert file.read_bytes() == newest
+
+
+async def test_of_two_that_write_the_file_at_once_the_larger_checkpoint_stays(tmp_path: Path) -> None:
+    """The slow one has looked, and is about to write, when the fast one comes."""
+    world, file = peopled(), tmp_path / "published.checkpoint"
+    older, newer = checkpoint_of(world.entries, 3), checkpoint_of(world.entries, 5)
+    key, looked, done = log_signer().key, threading.Event(), threading.Event()
+
+    class Slow(PublishedFile):
+        def _read(self) -> tuple[str, Checkpoint] | None:
+            found = super()._read()
+            looked.set()
+            done.wait(0.3)  # if nobody holds the fast one back, it writes meanwhile
+            return found
+
+    def fast() -> None:
+        assert PublishedFile(file, key).keep(newer, 5)
+        done.set()
+
+    slow = asyncio.create_task(asyncio.to_thread(Slow(file, key).keep, older, 3))
+    await asyncio.to_thread(looked.wait)
+    await asyncio.to_thread(fast)
+    await slow
+    assert file.read_text() == newer
+    assert not PublishedFile(file, key).keep(older, 3)
+    assert [each.name for each in tmp_path.iterdir()] == ["published.checkpoint"]
 
 
 @pytest.mark.parametrize("change", ["flip", "empty", "latin", "other log"])
