@@ -87,9 +87,11 @@ def spring(trap: Trap) -> None:
     async def posted(api: Api, text: str) -> Any:
         step = f"post {parse_statement(text).kind}"
         trap.enter(step)
-        answer = await post(api, text)
-        if trap.amid:
-            die()
+        try:
+            answer = await post(api, text)
+        finally:
+            if trap.amid:
+                die()
         trap.leave(step)
         return answer
 
