@@ -39,6 +39,7 @@ COMMANDS = (
     "erase",
     "record",
     "verify",
+    "headers",
     "audit",
     "export",
     "witness",

@@ -8,6 +8,7 @@ token whose certificate has ended. What does not hold is left out too, and told:
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
+from app.client.api import StoredAnchor
 from app.client.proof import proven
 from app.client.session import State
 from app.statements.kinds import Anchor
@@ -23,15 +24,6 @@ from ledger.errors import LedgerError
 
 MAX_LOOKED_AT = 64
 """Anchors that are looked at on each side of a deposit before it is given up."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class StoredAnchor:
-    """An anchor as the service keeps it: what was stamped, the bytes, for Bitcoin the headers (560 bytes)."""
-
-    checkpoint: str
-    anchor: bytes
-    headers: bytes | None
 
 
 Load = Callable[[bytes], Awaitable[StoredAnchor | None]]

@@ -30,6 +30,7 @@ from ledger.tiles import Bundle
 CHALLENGE_TYP = "muniment-challenge+jws"
 MAX_JSON_BYTES = 64 * 1024 * 1024
 MAX_NOTE_BYTES = 65_536
+MAX_ANCHOR_BYTES = 200_000
 TRIES = 4
 """How often each address of the service is asked before it counts as unreachable."""
 _PAUSE_SECONDS = 0.25
@@ -131,6 +132,15 @@ class Download:
     boxes: tuple[Box, ...]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredAnchor:
+    """An anchor as the service keeps it: what was stamped, the bytes, for Bitcoin the headers (560 bytes)."""
+
+    checkpoint: str
+    anchor: bytes
+    headers: bytes | None
+
+
 @dataclass(frozen=True, slots=True)
 class _Body:
     """A segment to be sent, and who is told how much of it has gone."""
@@ -206,6 +216,21 @@ class Api:
         """A statement by its digest, verbatim; a private one with the token."""
         data = await self._call("GET", f"v1/statements/{digest.hex()}", most=MAX_STATEMENT_BYTES, signed_in=private)
         return _text(data, f"the statement {digest.hex()}")
+
+    async def anchor(self, digest: bytes) -> StoredAnchor | None:
+        """An anchor by the SHA-256 of its bytes; None where the service has none. Nothing of it is checked yet."""
+        try:
+            found = _object(await self._call("GET", f"v1/anchors/{digest.hex()}", most=MAX_ANCHOR_BYTES))
+        except ServiceRefused as error:
+            if error.status == 404:
+                return None
+            raise
+        headers = found.get("headers")
+        return StoredAnchor(
+            checkpoint=_str(found, "checkpoint"),
+            anchor=b64u_decode(_str(found, "anchor"), "the anchor"),
+            headers=None if headers is None else b64u_decode(_str(found, "headers"), "the headers"),
+        )
 
     # The one door for change
 

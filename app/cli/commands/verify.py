@@ -36,13 +36,20 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--sealed", metavar="DIR", type=Path, help="with a publication file: the folder that the recipient fetched"
     )
+    parser.add_argument(
+        "--headers",
+        type=Path,
+        metavar="FILE",
+        help="a bundle of Bitcoin headers (default: the one that `muniment headers` keeps for this trust file, if any)",
+    )
     add_json(parser)
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     """Check, print, return 0, 1 or 3. Raises BadInput (exit 2) for files that cannot be read, a bad trust file."""
-    from app.cli.person import clock  # noqa: PLC0415
+    from app.cli.person import clock, home_of  # noqa: PLC0415
+    from app.client.headers import find_bundle, load_bundle  # noqa: PLC0415
     from app.statements.prooffile import MAX_PROOF_BYTES  # noqa: PLC0415
     from app.statements.store_report import is_report  # noqa: PLC0415
     from app.statements.trust import MAX_TRUST_BYTES, parse_trust  # noqa: PLC0415
@@ -62,7 +69,9 @@ def run(args: argparse.Namespace) -> int:
         if args.files:
             raise BadInput("files are compared with a proof file, and this is a report", code="bad_option")
         return run_report(args, data, trust)
-    verdict = check_proof(data, trust, [hash_file(each) for each in args.files], lenient=args.lenient, now=clock())
+    chain = load_bundle(args.headers, trust) if args.headers is not None else find_bundle(home_of(), trust)
+    files = [hash_file(each) for each in args.files]
+    verdict = check_proof(data, trust, files, lenient=args.lenient, now=clock(), chain=chain)
     show(args, verdict.to_json(), _lines(args, verdict))
     return verdict.outcome.exit_code
 

@@ -79,3 +79,65 @@ def test_a_changed_byte_is_refused_or_read_as_another_trust(position: int, chang
     raw[position % len(raw)] ^= change
     with contextlib.suppress(BadInput):
         assert parse_trust(bytes(raw)).sha256 != parse_trust(text()).sha256
+
+
+# Time: authorities and headers
+
+
+def timed(**changes: Any) -> str:
+    from app.demo.calendar import BlockChain
+    from app.demo.pki import LoopbackPki
+    from app.statements.trust_time import TsaTrust, headers_json, make_authority, tsa_json
+
+    pki = LoopbackPki("http://pki.example", clock=lambda: 1_700_000_000)
+    chain = BlockChain(clock=lambda: 1_700_000_000)
+    chain.extend(3)
+    authorities = tuple(make_authority(each.name, [pki.root_der], each.name) for each in pki.tsas)
+    return changed(
+        tsa=tsa_json(TsaTrust(m=2, authorities=authorities)), headers=headers_json(chain.checkpoint, chain.raw)
+    )
+
+
+def test_authorities_and_headers_are_read_back() -> None:
+    trust = parse_trust(timed())
+    assert trust.tsa is not None
+    assert (trust.tsa.m, [each.subject for each in trust.tsa.authorities]) == (2, ["Demo TSA 1", "Demo TSA 2"])
+    assert len(trust.tsa.roots) == 1
+    assert trust.headers is not None
+    assert trust.headers.chain.tip == 3
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda v: v["tsa"].update(m=0),
+        lambda v: v["tsa"].update(m=3),
+        lambda v: v["tsa"].update(authorities=[]),
+        lambda v: v["tsa"].update(more=1),
+        lambda v: v["tsa"]["authorities"][0].update(subject=None),
+        lambda v: v["tsa"]["authorities"][0].update(subject="Demo TSA 2"),
+        lambda v: v["tsa"]["authorities"][0].update(name="Demo TSA 2"),
+        lambda v: v["tsa"]["authorities"][0].update(name=""),
+        lambda v: v["tsa"]["authorities"][0].update(roots=[]),
+        lambda v: v["tsa"]["authorities"][0].update(roots=["AAAA"]),
+        lambda v: v["tsa"]["authorities"][0]["roots"].append(v["tsa"]["authorities"][0]["roots"][0]),
+        lambda v: v["tsa"].update(authorities={}),
+        lambda v: v["headers"].update(height=1, retarget=True),
+        lambda v: v["headers"].update(height=-1),
+        lambda v: v["headers"].update(hash="00" * 32),
+        lambda v: v["headers"].update(hash="00"),
+        lambda v: v["headers"].update(limit="1d00ffff"),
+        lambda v: v["headers"].update(floor="21ffffff"),
+        lambda v: v["headers"].update(retarget=1),
+        lambda v: v["headers"].update(chain=v["headers"]["chain"][:-4]),
+        lambda v: v["headers"].update(chain="A" * (4 * 80 * 8193 // 3)),
+        lambda v: v["headers"].pop("chain"),
+        lambda v: v.update(tsa=[]),
+        lambda v: v.update(headers={}),
+    ],
+)
+def test_authorities_and_headers_that_do_not_fit_are_refused(edit: Any) -> None:
+    value = json.loads(timed())
+    edit(value)
+    with pytest.raises(BadInput):
+        parse_trust(format_json(value))

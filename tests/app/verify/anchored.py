@@ -10,7 +10,8 @@ from functools import cache
 from typing import Any
 
 from app.canonical import format_json
-from app.client.anchors import StoredAnchor, choose_anchors
+from app.client.anchors import choose_anchors
+from app.client.api import StoredAnchor
 from app.client.proof import make_proof
 from app.demo.calendar import BlockChain, LoopbackCalendar
 from app.demo.pki import LoopbackPki, Token, make_token

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from app.canonical import b64u_decode, b64u_encode
-from app.client.anchors import StoredAnchor
+from app.client.api import StoredAnchor
 from app.demo.calendar import BlockChain, mine
 from app.demo.pki import LoopbackPki
 from app.statements.kinds import Anchor
