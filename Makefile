@@ -13,6 +13,7 @@ S3 ?= seaweedfs
 # One test process a processor; the tests of a file stay together. WORKERS=0 runs all in one process.
 WORKERS ?= auto
 UPGRADE ?= --upgrade
+COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
 .PHONY: help demo demo-cluster test test-minio check vectors bench hammer lock clean
@@ -57,9 +58,9 @@ bench: $(READY) ## measurements, as ratios in one run
 hammer: $(READY) ## writers on two replicas that are killed at random, then every promise checked: DURATION=seconds
 	$(BIN)/python -m ops.hammer --seconds $(DURATION)
 
-lock: ## write ops/requirements.lock anew (needs uv; UPGRADE= keeps what is pinned)
-	uv pip compile pyproject.toml --all-extras --universal --python-version 3.11 --generate-hashes \
-	  --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet $(UPGRADE) -o ops/requirements.lock
+lock: ## write ops/requirements.lock and ops/runtime.lock anew (needs uv; UPGRADE= keeps what is pinned)
+	uv pip compile pyproject.toml --all-extras $(COMPILE) $(UPGRADE) -o ops/requirements.lock
+	echo 'hatchling>=1.27' | uv pip compile pyproject.toml - $(COMPILE) -c ops/requirements.lock -o ops/runtime.lock
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) demo-registry .mypy_cache .ruff_cache .import_linter_cache .hypothesis build dist
