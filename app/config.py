@@ -20,6 +20,8 @@ from storage.urls import FilesPlace, SqlitePlace, parse_blob_place, parse_record
 FILE_NAME = "muniment.toml"
 PREFIX = "MUNIMENT_"
 DAY = 86_400
+MAX_MIB = 999_999_999
+"""Almost a PiB."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,6 +43,10 @@ class Settings:
     """How segments reach the store: `auto`, `proxy` or `presigned` (`app.service.arrivals.UploadMode`)."""
     provisional_lock_days: int = 7
     """How long a segment is locked when it arrives."""
+    quota_mib: int = 0
+    """How many MiB a member may have in the store, provisional uploads and accepted deposits together; 0: no limit."""
+    quotas: tuple[tuple[str, int], ...] = ()
+    """Members (ids) who have another quota than all, in MiB; 0: no room. The table `[quotas]`."""
     retention_days: int = 10_950
     """How long the segments of an accepted deposit are locked, counted from its leaf's time."""
     checkpoint_seconds: int = 1
@@ -73,6 +79,8 @@ _KEYS = (
     "service_key",
     "uploads",
     "provisional_lock_days",
+    "quota_mib",
+    "quotas",
     "retention_days",
     "checkpoint_seconds",
     "batch_milliseconds",
@@ -86,6 +94,7 @@ _KEYS = (
 )
 _RANGES = {
     "provisional_lock_days": (1, 90),
+    "quota_mib": (0, MAX_MIB),
     "retention_days": (1, 36_500),
     "checkpoint_seconds": (1, 3600),
     "batch_milliseconds": (0, 1000),
@@ -144,6 +153,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         published=folder / _text(found, "published"),
         witnesses=folder / _text(found, "witnesses") if "witnesses" in found else None,
         anchors=folder / _text(found, "anchors") if "anchors" in found else None,
+        quotas=_quotas(found.get("quotas", {})),
         uploads=_choice(_text(found, "uploads"), "uploads", UPLOADS),
         **{key: _number(found[key], key, *_RANGES[key]) for key in _RANGES if key in found},
     )
@@ -180,6 +190,10 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         if key in values:
             value = values[key]
             lines.append(f"{key} = {value}\n" if isinstance(value, int) else f"{key} = {_quoted(str(value))}\n")
+    if settings.quotas:
+        # A table ends the keys before it, so it stands last.
+        lines.append("\n[quotas]\n")
+        lines += [f"{_quoted(member)} = {mib}\n" for member, mib in settings.quotas]
     return "".join(lines)
 
 
@@ -194,6 +208,8 @@ def parse_listen(text: str) -> tuple[str, int]:
 
 
 def _from_text(key: str, text: str) -> object:
+    if key == "quotas":
+        raise _bad(key, f"is set by {PREFIX}QUOTAS", "Write the table [quotas] into the file.")
     if key not in _RANGES:
         return text
     if not re.fullmatch(r"[0-9]{1,9}", text, re.ASCII):
@@ -214,6 +230,15 @@ def _number(value: object, key: str, least: int, most: int) -> int:
     if not isinstance(value, int) or isinstance(value, bool) or not least <= value <= most:
         raise _bad(key, f"is {str(value)[:100]!r}", f"Write a whole number from {least} to {most}.")
     return value
+
+
+def _quotas(value: object) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, dict):
+        raise _bad("quotas", f"is {str(value)[:100]!r}", 'Write a table: [quotas], then lines "MEMBER" = MIB.')
+    for member in value:
+        if not re.fullmatch(r"[A-Za-z0-9_-]{43}", member, re.ASCII):
+            raise _bad("quotas", f"names {member[:100]!r}", "Write a member's id: 43 characters.")
+    return tuple((member, _number(mib, "quotas", 0, MAX_MIB)) for member, mib in value.items())
 
 
 def _choice(text: str, key: str, choices: tuple[str, ...]) -> str:

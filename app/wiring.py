@@ -20,6 +20,7 @@ from app.service.export import Export
 from app.service.keyfiles import load_seed
 from app.service.logstore import RecordLogStore
 from app.service.published import PublishedFile
+from app.service.quota import Limits
 from app.service.registry import Registry, Terms
 from app.service.segments import Pace
 from app.service.statements import StatementStore
@@ -38,6 +39,8 @@ from storage.memory import MemoryBlobStore, MemoryRecordStore
 from storage.ports import BlobStore, RecordStore
 from storage.sqlite import SqliteRecordStore
 from storage.urls import BlobPlace, FilesPlace, RecordPlace, SqlitePlace, parse_blob_place, parse_record_place
+
+MIB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,9 @@ async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry
         service_seed=load_seed(settings.service_key),
         provisional_lock_days=settings.provisional_lock_days,
         uploads=UploadMode(settings.uploads),
+        limits=Limits(
+            all=settings.quota_mib * MIB or None, members={member: mib * MIB for member, mib in settings.quotas}
+        ),
         retention_days=settings.retention_days,
         checkpoint_seconds=settings.checkpoint_seconds,
         batch_seconds=settings.batch_milliseconds / 1000,

@@ -285,9 +285,10 @@ class Api:
 
     # Depositing
 
-    async def begin_upload(self, deposit_id: bytes, case_id: bytes) -> None:
-        """Claim a deposit id for this member."""
-        await self._call("PUT", f"v1/uploads/{deposit_id.hex()}", json_body={"case_id": case_id.hex()}, signed_in=True)
+    async def begin_upload(self, deposit_id: bytes, case_id: bytes, size: int = 0) -> None:
+        """Claim a deposit id for this member, and room for `size` bytes. Raises Refused (`quota_exceeded`, …)."""
+        body = {"case_id": case_id.hex(), "bytes": size}
+        await self._call("PUT", f"v1/uploads/{deposit_id.hex()}", json_body=body, signed_in=True)
 
     async def upload(self, deposit_id: bytes) -> UploadState:
         """What is there of an upload."""

@@ -256,7 +256,7 @@ class Depositor:
     async def _upload(self, plan: Plan, progress: Progress) -> tuple[Manifest, Inventory]:
         """Steps 1 to 3 of the order of making: items, inventory, manifest."""
         api, deposit_id = self._client.api, plan.deposit_id
-        await api.begin_upload(deposit_id, plan.case_id)
+        await api.begin_upload(deposit_id, plan.case_id, self._announced(plan))
         there = await api.upload(deposit_id)
         recipient = Identity(plan.secret).recipient
         uploader = Uploader(api, deposit_id, recipient, self.uploads.journal(deposit_id), there.segments)
@@ -282,6 +282,20 @@ class Depositor:
         )
         items = [_item(first, None), *(_item(each, inventory, i) for i, each in enumerate(sealed, 1))]
         return Manifest(items=tuple(items)), inventory
+
+    def _announced(self, plan: Plan) -> int:
+        """How many bytes will be sent, the inventory included: its digests are not known yet, and all as long."""
+        items = tuple(InventoryItem(name=i.name, type=i.type, size=i.size, sha256=bytes(32)) for i in plan.items)
+        inventory = make_inventory(
+            deposit_id=plan.deposit_id,
+            case_id=plan.case_id,
+            items=items,
+            description=plan.description,
+            origin=plan.origin,
+            rng=self._client.rng,
+        )
+        sizes = [each.size for each in plan.items]
+        return sum(map(item_length, [*sizes, len(format_inventory(inventory).encode())]))
 
     def _inventory(self, plan: Plan, sealed: Sequence[Sealed]) -> Inventory:
         """The inventory: the one made before, if any, for its salts and its ciphertext must stay the same."""

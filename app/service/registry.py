@@ -34,12 +34,13 @@ from app.service.logstore import RecordLogStore
 from app.service.notes import NoteStore
 from app.service.projections import Projections
 from app.service.published import PublishedFile
+from app.service.quota import Limits
 from app.service.reading import Reading
 from app.service.scrub import Scrub
 from app.service.statements import StatementStore
 from app.service.sweeping import UploadSweep
 from app.service.tokens import Sealer
-from app.service.uploads import Uploads
+from app.service.uploads import NO_LIMITS, Uploads
 from app.service.who import Gate
 from app.service.witnesses import Publication
 from app.statements.kinds import Genesis
@@ -71,6 +72,8 @@ class Terms:
     service_seed: bytes
     provisional_lock_days: int = 7
     uploads: UploadMode = UploadMode.AUTO
+    limits: Limits = NO_LIMITS
+    """How many bytes each member may have in the store."""
     retention_days: int = 10_950
     checkpoint_seconds: float = 1
     batch_seconds: float = 0.005
@@ -132,6 +135,7 @@ class Registry:
             clock,
             provisional_lock_days=terms.provisional_lock_days,
             mode=terms.uploads,
+            limits=terms.limits,
         )
         self.gate = Gate(sealer, self.projections, clock)
         self.door = Door(
@@ -166,7 +170,11 @@ class Registry:
         )
         self.locks = LockJob(records, blobs, self.projections, self.uploads, clock)
         self.upload_sweep = UploadSweep(
-            records, blobs, self.projections, provisional_lock_days=terms.provisional_lock_days
+            records,
+            blobs,
+            self.projections,
+            self.uploads.quota,
+            provisional_lock_days=terms.provisional_lock_days,
         )
         self.anchors = AnchorStore(records)
         self.anchoring = None if terms.anchors is None else self._make_anchoring(terms.anchors)

@@ -17,6 +17,7 @@ from app.rules.aggregates import Deposited
 from app.service.arrivals import KIND as PINS
 from app.service.places import stored_segments
 from app.service.projections import DAY, Projections
+from app.service.quota import Quota
 from app.service.uploads import read_upload, write_upload
 from storage.errors import Conflict, Locked, NotFound
 from storage.ports import BlobStat, BlobStore, Record, RecordStore
@@ -37,9 +38,15 @@ class UploadSweep:
     """Sweeps uploads over both stores."""
 
     def __init__(
-        self, records: RecordStore, blobs: BlobStore, projections: Projections, *, provisional_lock_days: int
+        self,
+        records: RecordStore,
+        blobs: BlobStore,
+        projections: Projections,
+        quota: Quota,
+        *,
+        provisional_lock_days: int,
     ) -> None:
-        self._records, self._blobs, self._projections = records, blobs, projections
+        self._records, self._blobs, self._projections, self._quota = records, blobs, projections, quota
         self._lock_seconds = provisional_lock_days * DAY
 
     async def run(self, now: int) -> SweepReport:
@@ -89,6 +96,7 @@ class UploadSweep:
         boxes = await self._delete_all("box", record.id)
         manifests = await self._delete_all("manifest", record.id)
         await self._delete_all(PINS, record.id)
+        await self._quota.free(read_upload(record.data).member, bytes.fromhex(record.id))
         with suppress(Conflict):
             await self._records.delete("upload", record.id, revision=record.revision)
         log.info("swept the upload %s: segments %d, boxes %d, manifests %d", record.id, len(segments), boxes, manifests)

@@ -23,6 +23,7 @@ from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
 from app.service.arrivals import Pins, UploadMode, conflict, direct_store, look, look_at_all, missing
 from app.service.places import Segment, blob_key, segment_of, stored_segments
 from app.service.projections import DAY, Projections
+from app.service.quota import Limits, Quota
 from app.service.tokens import Place, Sealer
 from app.statements.kinds import Deposit, Digest, Id, Member
 from storage.errors import AlreadyExists, Conflict, Damaged, NotFound
@@ -31,6 +32,7 @@ from storage.ports import BlobStat, BlobStore, RecordStore, SignedRequest
 PLACE_LIFETIME = 3600
 """Seconds in which a PUT must begin."""
 MAX_PLACES = 64
+NO_LIMITS = Limits()
 MAX_MANIFESTS, MAX_BOXES = 4, 64
 """In one upload: a client needs one manifest and three boxes; mistakes stay beside them."""
 
@@ -85,16 +87,20 @@ class Uploads:
         *,
         provisional_lock_days: int,
         mode: UploadMode = UploadMode.AUTO,
+        limits: Limits = NO_LIMITS,
     ) -> None:
         """Raises BadInput where the mode asks for what the store cannot do."""
         self._records, self._blobs, self._projections = records, blobs, projections
         self._sealer, self._clock = sealer, clock
         self._lock_seconds = provisional_lock_days * DAY
         self._direct = direct_store(blobs, mode)
-        self.pins = Pins(records)
+        self.pins, self.quota = Pins(records), Quota(records, limits)
 
-    async def begin(self, deposit_id: bytes, case_id: bytes, person: Person) -> bool:
-        """Give the upload to a depositor of the case; return whether it is new. Raises Refused."""
+    async def begin(self, deposit_id: bytes, case_id: bytes, person: Person, *, announced: int = 0) -> bool:
+        """Give the upload to a depositor of the case; return whether it is new.
+
+        `announced` is how many bytes will come, as the client knows. Raises Refused (`quota_exceeded`, …).
+        """
 
         def look(view: View) -> tuple[Case | None, bool]:
             return view.find(Case, case_id.hex()), view.find(Deposited, deposit_id.hex()) is not None
@@ -117,7 +123,14 @@ class Uploads:
             if there is None or (there.member, there.case_id) != (made.member, made.case_id):
                 raise _in_use(deposit_id) from None
             _check_not_ended(there, deposit_id)
+            await self.quota.reserve(person.id, deposit_id, announced=announced)
             return False
+        try:
+            await self.quota.reserve(person.id, deposit_id, announced=announced)
+        except Refused:
+            with suppress(Conflict):  # it was begun twice at once, and the other one had room
+                await self._records.delete("upload", deposit_id.hex(), revision=1)
+            raise
         return True
 
     async def status(self, deposit_id: bytes, person: Person) -> Uploaded:
@@ -133,8 +146,12 @@ class Uploads:
         )
 
     async def places(self, deposit_id: bytes, segments: tuple[Segment, ...], person: Person) -> tuple[Given, ...]:
-        """Give a place for each segment. Raises Refused (`segment_conflict` where other bytes stand)."""
+        """Give a place for each segment.
+
+        Raises Refused (`segment_conflict` where other bytes stand, `quota_exceeded` where the member has no room).
+        """
         await self._open(deposit_id, person)
+        await self.quota.reserve(person.id, deposit_id, segments=segments)
         return tuple([await self._place(deposit_id, each) for each in segments])
 
     async def _place(self, deposit_id: bytes, segment: Segment) -> Given:

@@ -8,7 +8,7 @@ from aiohttp import web
 
 from app.canonical import b64u_encode
 from app.errors import Refused
-from app.fields import Many
+from app.fields import Int, Many, read_record
 from app.panels.capsule import BOX_BYTES
 from app.sealing.manifest import MAX_MANIFEST_BYTES
 from app.service.notes import MAX_NOTE_BYTES
@@ -18,7 +18,7 @@ from app.statements.kinds import Digest, Id
 from app.web.answers import bytes_answer, json_answer
 from app.web.keys import MANIFEST_ROOM, REGISTRY, SEGMENT_ROOM
 from app.web.public import OCTETS
-from app.web.reading import path_bytes, path_number, pieces, read_body, read_json, reader
+from app.web.reading import path_bytes, path_number, pieces, read_body, read_json, read_value, reader
 from storage.errors import StorageError
 
 log = logging.getLogger("muniment.web")
@@ -28,6 +28,12 @@ PLACE_HEADER = "Muniment-Place"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Begin:
     case_id: Id
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Announced:
+    case_id: Id
+    bytes: Annotated[int, Int()]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,8 +63,13 @@ async def get_note(request: web.Request) -> web.Response:
 async def begin(request: web.Request) -> web.Response:
     """Begin an upload, or find that it is one's own."""
     person, deposit_id = await reader(request), path_bytes(request, "deposit_id", 16)
-    case_id = (await read_json(request, _Begin)).case_id
-    new = await request.app[REGISTRY].uploads.begin(deposit_id, case_id, person)
+    value, announced = await read_value(request), 0
+    if isinstance(value, dict) and "bytes" in value:
+        told = read_record(_Announced, value)
+        case_id, announced = told.case_id, told.bytes
+    else:
+        case_id = read_record(_Begin, value).case_id
+    new = await request.app[REGISTRY].uploads.begin(deposit_id, case_id, person, announced=announced)
     return json_answer({"deposit_id": deposit_id.hex(), "case_id": case_id.hex()}, status=201 if new else 200)
 
 

@@ -28,6 +28,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "timeout": 408,
     "statement_erased": 410,
     "too_large": 413,
+    "quota_exceeded": 413,
     "digest_mismatch": 422,
     "behind": 503,
     "unavailable": 503,

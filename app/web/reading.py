@@ -50,8 +50,13 @@ async def pieces(request: web.Request) -> AsyncIterator[bytes]:
 
 async def read_json(request: web.Request, record: type[T]) -> T:
     """Return the record that a JSON body spells: canonical form, exactly its keys. Raises BadInput."""
+    return read_record(record, await read_value(request))
+
+
+async def read_value(request: web.Request) -> object:
+    """Return the JSON value of a body in canonical form. Raises BadInput."""
     data = await read_body(request, MAX_JSON_BYTES)
-    return read_record(record, parse_json(data, what="the body", max_bytes=MAX_JSON_BYTES, max_depth=6))
+    return parse_json(data, what="the body", max_bytes=MAX_JSON_BYTES, max_depth=6)
 
 
 def path_bytes(request: web.Request, name: str, size: int) -> bytes:

@@ -5,7 +5,7 @@ The world's statements are posted one by one; the registry's clock is the world'
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,9 @@ from aiohttp.test_utils import TestServer
 from app.client.api import Api
 from app.client.home import Home
 from app.client.session import Client
+from app.service.quota import Limits
 from app.service.registry import Registry, Terms
+from app.service.uploads import NO_LIMITS
 from app.statements.trust import Trust
 from app.web.application import make_application
 from storage.memory import MemoryBlobStore, MemoryRecordStore
@@ -62,10 +64,10 @@ def terms_of(world: World) -> Terms:
 
 
 @asynccontextmanager
-async def court(world: World, folder: Path) -> AsyncIterator[Court]:
+async def court(world: World, folder: Path, limits: Limits = NO_LIMITS) -> AsyncIterator[Court]:
     """Start the registry and post what the world holds."""
     records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: world.now)
-    registry = Registry(terms_of(world), records, blobs, lambda: world.now)
+    registry = Registry(replace(terms_of(world), limits=limits), records, blobs, lambda: world.now)
     async with TestServer(make_application(registry)) as server:
         url = str(server.make_url("/"))
         async with Api(url, origin=ORIGIN, signer=None, clock=lambda: world.now, pause=at_once) as api:

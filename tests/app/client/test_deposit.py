@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from app.canonical import parse_json
 from app.client.activity import FINISHING, PUBLISHING, SYNCING, UPLOADING, Activity
 from app.client.deposit import Depositor, Evidence
 from app.client.kept import kept
@@ -23,6 +24,7 @@ from app.sealing.segments import item_length
 from app.sealing.sources import SourceChanged
 from app.sealing.unseal import unseal_to_bytes
 from app.sealing.x25519 import Identity
+from app.service.quota import Limits
 from app.statements.kinds import MAX_ITEMS, Deposit
 from app.statements.prooffile import choose
 from app.verify.proof import check_proof, hash_file
@@ -352,3 +354,30 @@ async def test_more_files_than_an_opening_has_verdicts_are_refused_before_one_is
             await Depositor(client).deposit(case_id, absent)
         assert caught.value.code == "too_many_items"
         assert Depositor(client).uploads.ids() == ()
+
+
+async def test_all_bytes_are_announced_first_and_none_is_sent_where_the_quota_has_no_room(tmp_path: Path) -> None:
+    world, _, case_id = panelled()
+    files = evidence(tmp_path)
+    member = world.id("lawyer1")
+    async with court(world, tmp_path / "people") as place, place.client("lawyer1") as client:
+        accepted = await Depositor(client).deposit(case_id, files, description="found in the office")
+        size = sum(each.length for each in accepted.manifest.items)
+        (usage,) = await place.records.page("usage")
+        assert parse_json(usage.data, what="it", max_bytes=9999) == {
+            "announced": size,
+            "items": [each.length for each in accepted.manifest.items],
+        }
+    limits = Limits(members={member: size - 1})
+    async with court(world, tmp_path / "other", limits) as place, place.client("lawyer1") as client:
+        depositor = Depositor(client)
+        with pytest.raises(Refused) as caught:
+            await depositor.deposit(case_id, files, description="found in the office")
+        assert caught.value.code == "quota_exceeded"
+        assert f"use 0 bytes of the {size - 1} that you may; {size} more do not fit" in caught.value.message
+        assert await place.blobs.list("") == ()
+        (left,) = depositor.uploads.ids()  # it can be resumed when there is room
+        depositor.discard(left)
+    enough = Limits(members={member: size})
+    async with court(world, tmp_path / "third", enough) as place, place.client("lawyer1") as client:
+        await Depositor(client).deposit(case_id, files, description="found in the office")
