@@ -7,7 +7,7 @@ from app.panels.header import NO_EPOCH
 from app.panels.states import SessionStatus
 from app.rules.aggregates import Case, Epoch, Panel, Person, Proposal, Request, Session
 from app.rules.ceremonies import with_revocations
-from app.rules.terms import is_over, quorum_of_grants
+from app.rules.terms import is_over, is_stale, quorum_of_grants
 from app.rules.view import WholeView
 
 
@@ -64,6 +64,18 @@ def duties(view: WholeView, member: str, now: int = 0) -> tuple[Duty, ...]:
                 found += [_deal(live, member), _ack(live, member)]
     found += [_release(view, each, member, now) for each in aggregates if isinstance(each, Request)]
     return tuple(duty for duty in found if duty is not None)
+
+
+def waiting(view: WholeView, member: str, now: int) -> tuple[Request, ...]:
+    """Requests that a judge granted, and whose contribution waits for the grants of others, by their ids."""
+    found = []
+    for _, each in sorted(view.aggregates.items()):
+        if not isinstance(each, Request) or is_over(each, now) or is_stale(view, each):
+            continue
+        mine = next((said for said in each.decisions if said.member == member), None)
+        if mine is not None and mine.contribution is not None and not quorum_of_grants(view, each):
+            found.append(each)
+    return tuple(found)
 
 
 def progress(view: WholeView, panel: Panel) -> PanelProgress:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from app.client.backup import BackupVault, Sheets, sheets
 from app.client.docket import Docket, Shown, check_document, checked_manifest, document_hash, examine, open_shown
-from app.client.duties import Duty, DutyKind, PanelProgress, card_duty, duties, progress
+from app.client.duties import Duty, DutyKind, PanelProgress, card_duty, duties, progress, waiting
 from app.client.judge_keys import AckMade, DealMade, GrantMade, HostKeys, JudgeVault, fresh_scalar
 from app.client.lock import only_one
 from app.client.readers import case_recipients, words_of
@@ -72,6 +72,8 @@ class Inbox:
     """What waits for the judge, and how far his panels are."""
 
     duties: tuple[Duty, ...]
+    waiting: tuple[Request, ...]
+    """Granted by him; his contribution is sent when k judges have granted."""
     panels: tuple[PanelProgress, ...]
     sheets: Sheets
 
@@ -116,7 +118,12 @@ class Judge:
             if isinstance(each, Panel) and _concerns(each, me)
         ]
         paper = sheets(state, self._client.vault)
-        return Inbox(duties=duties(state.view, me, state.taken_at), panels=tuple(panels), sheets=paper)
+        return Inbox(
+            duties=duties(state.view, me, state.taken_at),
+            waiting=waiting(state.view, me, state.taken_at),
+            panels=tuple(panels),
+            sheets=paper,
+        )
 
     async def act(self) -> tuple[Done, ...]:
         """Do every routine step that is due, one after another; decisions are left to the judge.

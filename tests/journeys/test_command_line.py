@@ -198,7 +198,9 @@ async def release_rules(place: Town, panel: str) -> None:
     assert f"another request for this deposit: {first}, withdrawn" in shown
     granted = await place.run("Judge Two", "decide", *asked, "--grant", "--order", paper)
     assert [each["contribution_index"] for each in granted["requests"]] == [None, None]
-    assert "sent by `muniment act` once 2 judges" not in await place.says("Judge Two", "act")
+    assert "waits until 2 judges have granted (1 so far)" in await place.says("Judge Two", "act")
+    waits = await place.says("Judge Three", "inbox")
+    assert "other requests for this deposit: 1; contributions of 0 judges exist, and 2 open it" in waits
     await place.run("Judge Three", "decide", *asked, "--grant", "--order", paper)
     said = [each["said"] for each in (await place.run("Judge Two", "act"))["done"]]
     assert said == ["release.contribution", "release.contribution"]

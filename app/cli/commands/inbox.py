@@ -89,16 +89,65 @@ def request_document(found: "Progress") -> dict[str, Any]:
 
 def inbox_document(view: "WholeView", found: "Inbox") -> dict[str, Any]:
     """What waits for a judge, and what his panels wait for, as JSON."""
+    from app.rules.terms import grants_of  # noqa: PLC0415
+
     return {
-        "duties": [duty_document(each) for each in found.duties],
+        "duties": [
+            {**duty_document(each), **(_beside(view, each.subject) if str(each.kind) == "decide" else {})}
+            for each in found.duties
+        ],
+        "waiting": [
+            {"request": each.id, "grants": grants_of(each), "k": each.state.release.record.k} for each in found.waiting
+        ],
         "panels": [progress_document(view, each) for each in found.panels],
         "paper": paper_document(found.sheets),
     }
 
 
+def _beside(view: "WholeView", request: bytes) -> dict[str, Any]:
+    """What a judge should know at once of a request that waits for him; `decide` shows all of it."""
+    from app.client.duties import names_of  # noqa: PLC0415
+    from app.client.earlier import earlier_requests, judges_in_hand  # noqa: PLC0415
+    from app.rules.terms import request_of  # noqa: PLC0415
+
+    asked = request_of(view, request)
+    return {
+        "deposit": asked.deposit_id.hex(),
+        "requester": names_of(view, (asked.recipient,))[0],
+        "opens_at": asked.opens_at,
+        "notice": asked.opens_at > asked.asked_at,
+        "objections": list(names_of(view, tuple(each.member for each in asked.objections))),
+        "earlier": [each.request.hex() for each in earlier_requests(view, asked, asked.asked_at)],
+        "judges_in_hand": judges_in_hand(view, asked),
+        "k": asked.state.release.record.k,
+    }
+
+
+def _beside_lines(each: dict[str, Any]) -> list[str]:
+    if each["duty"] != "decide":
+        return []
+    lines = [f"  {each['requester']} asks for the deposit {each['deposit']}"]
+    if each["notice"]:
+        lines.append(f"  it may be granted from {day(each['opens_at'])}; a refusal may come at once")
+    if each["objections"]:
+        lines.append(f"  objections: {', '.join(each['objections'])}")
+    if each["earlier"]:
+        lines.append(
+            f"  other requests for this deposit: {len(each['earlier'])}; contributions of {each['judges_in_hand']} "
+            f"judges exist, and {each['k']} open it"
+        )
+    return lines
+
+
 def inbox_lines(found: dict[str, Any], *, more: bool = False) -> list[str]:
     """The same for people; `more` when something else waits, which is said elsewhere."""
-    lines = [duty_line(each) for each in found["duties"]] or ([] if more else ["nothing waits for you"])
+    lines = [line for each in found["duties"] for line in (duty_line(each), *_beside_lines(each))]
+    lines = lines or ([] if more else ["nothing waits for you"])
+    for each in found["waiting"]:
+        lines.append(
+            f"you granted the request {each['request']}; your contribution waits until {each['k']} judges have "
+            f"granted ({each['grants']} so far)"
+        )
     if any(each["duty"] != "decide" for each in found["duties"]):
         lines.append("run `muniment act` to do what is routine")
     for panel in found["panels"]:

@@ -68,7 +68,9 @@ async def test_no_contribution_leaves_before_k_grants_and_the_next_visit_sends_i
         contribution = kept_grant(court, "judge2", request)
         assert await court.acts("judge2") == []
         async with court.client("judge2") as client:
-            assert (await Judge(client).inbox()).duties == ()
+            inbox = await Judge(client).inbox()
+            assert inbox.duties == ()
+            assert [each.id for each in inbox.waiting] == [request.hex()]
         assert not left_the_machine(court, contribution)
         async with court.client("judge3") as client:
             _, sent = await Judge(client).grant(request, PAPER)
