@@ -1,0 +1,234 @@
+"""The checks of a certificate (PDF). All are made; one that does not match decides, then one that cannot tell.
+
+ A the file is a PDF with the two attachments, in canonical form
+ B its pages are those that proof and office's text give, byte for byte
+ C the seal: one, by a trusted holder, whole, closed by a trusted time-stamp, renewed in time
+ D the office's words: no higher level than the proof bears, the deposit's own panels, issued when it was sealed
+ E the proof: all checks of `app.verify.proof`
+
+No socket is opened; `now` is the verifier's clock in Unix seconds.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from io import BytesIO
+
+from asn1crypto import x509
+
+from app.certificates.claims import LEVELS, MAX_CERTIFICATE_BYTES, Certificate, parse_certificate
+from app.certificates.facts import Shown, read_shown
+from app.certificates.judging import Judged, judge
+from app.certificates.page import CERTIFICATE_NAME, PROOF_NAME, render, renderer
+from app.certificates.revisions import attachment
+from app.errors import AppError, BadInput, CannotTell, Mismatch
+from app.statements.prooffile import MAX_PROOF_BYTES, ProofFile, parse_proof_file
+from app.statements.trust import Trust
+from app.verify.proof import FileDigest, check_proof
+from app.verify.verdict import Check, Level, Outcome, Verdict
+from ledger.errors import LedgerError
+
+MAX_PDF_BYTES = 256 << 20
+MAGIC = b"%PDF-"
+ISSUE_SECONDS = 86_400
+"""How far the office's clock and the first time-stamp may lie apart."""
+_LEVELS = (Level.NONE, Level.RECEIVED, Level.WITNESSED)
+
+
+@dataclass(slots=True, kw_only=True)
+class CertificateVerdict:
+    """The answer about a certificate, and everything that it rests on."""
+
+    outcome: Outcome = Outcome.UNKNOWN
+    checks: list[Check] = field(default_factory=list)
+    certificate: Certificate | None = None
+    judged: Judged | None = None
+    proof: Verdict | None = None
+
+    @property
+    def failed(self) -> Check | None:
+        """The check that decided against, if any: one that does not match before one that cannot tell."""
+        return next((each for each in self.checks if not each.passed), None)
+
+    def to_json(self) -> dict[str, object]:
+        """Return the verdict for `--json`."""
+        judged, certificate = self.judged, self.certificate
+        return {
+            "outcome": self.outcome.value,
+            "exit_code": self.outcome.exit_code,
+            "certificate": None
+            if certificate is None
+            else {
+                "number": certificate.number,
+                "issued": certificate.issued,
+                "office": certificate.office.name,
+                "level": certificate.level,
+                "lang": certificate.lang,
+            },
+            "seal": None
+            if judged is None
+            else {
+                "subject": judged.subject,
+                "sealed_at": judged.sealed_at,
+                "sealed_by": judged.sealed_by,
+                "closed_at": judged.closed_at,
+                "closed_by": judged.closed_by,
+                "good_until": judged.good_until,
+            },
+            "checks": [
+                {
+                    "name": each.name,
+                    "passed": each.passed,
+                    "detail": each.detail,
+                    "code": each.code,
+                    "next_step": each.next_step,
+                }
+                for each in self.checks
+            ],
+            "proof": None if self.proof is None else self.proof.to_json(),
+        }
+
+
+def is_pdf(data: bytes) -> bool:
+    """Whether a file is to be checked as a certificate."""
+    return data.startswith(MAGIC)
+
+
+def check_certificate(
+    pdf: bytes,
+    trust: Trust,
+    files: Sequence[FileDigest] = (),
+    *,
+    now: int,
+    seal_roots: Sequence[x509.Certificate],
+    tsa_roots: Sequence[x509.Certificate],
+    lenient: bool = False,
+) -> CertificateVerdict:
+    """Make all checks; never raises for what the file says, however hostile it is."""
+    verdict = CertificateVerdict()
+    outcomes: list[Outcome] = []
+
+    def made(name: str, step: Callable[[], str]) -> bool:
+        try:
+            detail = step()
+        except (AppError, LedgerError) as error:
+            unknown = isinstance(error, CannotTell)
+            outcomes.append(Outcome.UNKNOWN if unknown else Outcome.MISMATCH)
+            check = Check(
+                number=len(verdict.checks) + 1,
+                name=name,
+                passed=False,
+                detail=error.message,
+                code=error.code,
+                next_step=error.next_step,
+            )
+            verdict.checks.append(check)
+            return False
+        verdict.checks.append(Check(number=len(verdict.checks) + 1, name=name, passed=True, detail=detail))
+        return True
+
+    parts: list[tuple[ProofFile, Certificate, Shown, bytes]] = []
+
+    def form() -> str:
+        proof_bytes, certificate = _attached(pdf)
+        verdict.certificate = certificate
+        proof = parse_proof_file(proof_bytes)
+        parts.append((proof, certificate, _shown(proof), proof_bytes))
+        return f"certificate {certificate.number} with its proof of {len(proof_bytes)} bytes"
+
+    if not made("the attachments", form):
+        verdict.outcome = outcomes[0]
+        return verdict
+    proof, certificate, shown, proof_bytes = parts[0]
+    made("the pages", lambda: _pages(pdf, proof, certificate))
+
+    def seal() -> str:
+        verdict.judged = judged = asyncio.run(judge(pdf, seal_roots=seal_roots, tsa_roots=tsa_roots, now=now))
+        return f"by {judged.subject}; time-stamped by {judged.sealed_by}, closed by {judged.closed_by}"
+
+    made("the seal", seal)
+    made("the office's words", lambda: _words(certificate, shown, verdict.judged))
+
+    def proven() -> str:
+        verdict.proof = found = check_proof(proof_bytes, trust, files, lenient=lenient)
+        failed = found.failed
+        if failed is not None:
+            kind = CannotTell if found.outcome is Outcome.UNKNOWN else Mismatch
+            raise kind(f"{failed.name}: {failed.detail}", failed.next_step, code=failed.code)
+        return f"{len(found.checks)} checks, level {found.level.value}"
+
+    made("the proof", proven)
+    if Outcome.MISMATCH in outcomes:
+        verdict.outcome = Outcome.MISMATCH
+    elif outcomes:
+        verdict.outcome = Outcome.UNKNOWN
+    else:
+        verdict.outcome = Outcome.VERIFIED
+    return verdict
+
+
+def _attached(pdf: bytes) -> tuple[bytes, Certificate]:
+    from pyhanko.pdf_utils.reader import PdfFileReader  # noqa: PLC0415
+
+    if not is_pdf(pdf) or len(pdf) > MAX_PDF_BYTES:
+        raise BadInput("the file is no PDF, or larger than 256 MiB", "Name a certificate.", code="not_a_certificate")
+    try:
+        reader = PdfFileReader(BytesIO(pdf), strict=True)
+        proof = attachment(reader, PROOF_NAME, MAX_PROOF_BYTES)
+        text = attachment(reader, CERTIFICATE_NAME, MAX_CERTIFICATE_BYTES)
+    except AppError:
+        raise
+    except Exception as error:
+        # A parser of PDF meets anything in a hostile file; a certificate made here is read without an error.
+        raise BadInput(
+            f"the PDF cannot be read: {type(error).__name__}: {str(error)[:200]}",
+            "The file was altered or cut off: ask for the original.",
+            code="bad_pdf",
+        ) from error
+    return proof, parse_certificate(text)
+
+
+def _shown(proof: ProofFile) -> Shown:
+    return read_shown(proof)
+
+
+def _pages(pdf: bytes, proof: ProofFile, certificate: Certificate) -> str:
+    made_by, here = certificate.renderer, renderer()
+    if made_by != here:
+        raise CannotTell(
+            f"the pages were set by typst {made_by.typst} with template {made_by.template}; this program has "
+            f"{here.typst} with {here.template}, and cannot set them again to compare",
+            f"Verify with a release of muniment that has typst {made_by.typst}, or read the attached proof.json alone.",
+            code="other_renderer",
+        )
+    if not pdf.startswith(render(proof, certificate)):
+        raise Mismatch(
+            "the pages are not those that the attached proof and the office's text give",
+            "The pages or an attachment were exchanged: ask for the original; keep this one.",
+            code="pages_differ",
+        )
+    return "set again from the attachments, and equal byte for byte"
+
+
+def _words(certificate: Certificate, shown: Shown, judged: Judged | None) -> str:
+    named = [each.panel_id for each in certificate.panels]
+    if named != [each.panel_id for each in shown.claims.capsules]:
+        raise Mismatch(
+            "the certificate names other panels than the deposit is sealed to",
+            "Ask the office; keep this file.",
+            code="other_panels",
+        )
+    claimed, borne = certificate.level, shown.level
+    if LEVELS.index(claimed) > LEVELS.index(borne):
+        raise Mismatch(
+            f"the certificate claims the level {claimed}, and its proof carries what is needed for {borne} at most",
+            "Ask the office; keep this file.",
+            code="level_overstated",
+        )
+    if judged is not None and abs(judged.sealed_at - certificate.issued) > ISSUE_SECONDS:
+        raise Mismatch(
+            f"the certificate says that it was issued at {certificate.issued}, and was sealed at {judged.sealed_at}",
+            "Ask the office; keep this file.",
+            code="issued_otherwise",
+        )
+    return f"level {claimed} at issue, by {certificate.office.name}"

@@ -1,0 +1,65 @@
+"""Certificates over HTTP: a proof goes in, a sealed PDF comes out, and nothing of it stays."""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from aiohttp import web
+
+from app.canonical import parse_json
+from app.certificates.sealing import Sealed
+from app.errors import Refused
+from app.fields import Many, Parsed, read_record
+from app.service.issuing import MAX_PDF_BYTES, Issuing, Wish
+from app.statements.prooffile import MAX_PROOF_BYTES
+from app.web.keys import REGISTRY
+from app.web.reading import read_body, reader
+
+STATE_HEADER = "Muniment-Certificate"
+"""`closed`, or `not-closed-yet`."""
+MAX_WISH_BYTES = 16 << 20
+PDF = "application/pdf"
+
+
+def _as_is(text: str, _what: str) -> str:
+    return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wish:
+    lang: Literal["en", "zh", "en+zh"]
+    annexes: Annotated[tuple[Literal["cn", "eu", "us"], ...], Many(most=3)]
+    proof: Annotated[str, Parsed(_as_is)]
+
+
+async def issue(request: web.Request) -> web.Response:
+    """Issue a sealed certificate for a proof of a deposit of one's cases."""
+    person = await reader(request)
+    data = await read_body(request, min(MAX_WISH_BYTES, MAX_PROOF_BYTES))
+    wish = read_record(_Wish, parse_json(data, what="the body", max_bytes=MAX_WISH_BYTES, max_depth=4))
+    made = await _issuing(request).issue(
+        Wish(proof=wish.proof.encode(), lang=wish.lang, annexes=wish.annexes), person
+    )
+    return _answer(made)
+
+
+async def close(request: web.Request) -> web.Response:
+    """Close a certificate that could not be closed when it was issued, or renew a closed one."""
+    await reader(request)
+    return _answer(await _issuing(request).lengthen(await read_body(request, MAX_PDF_BYTES)))
+
+
+def _issuing(request: web.Request) -> Issuing:
+    found = request.app[REGISTRY].issuing
+    if found is None:
+        raise Refused(
+            "this registry issues no certificates", "Use the proof file; or ask its operator.", code="no_office"
+        )
+    return found
+
+
+def _answer(made: Sealed) -> web.Response:
+    return web.Response(
+        body=made.pdf,
+        content_type=PDF,
+        headers={"Cache-Control": "no-store", STATE_HEADER: "closed" if made.closed else "not-closed-yet"},
+    )
