@@ -95,6 +95,11 @@ class Shown:
     stampers: tuple[str, ...] = ()
     """The names of the time-stamp authorities whose tokens the proof carries."""
 
+    @property
+    def level(self) -> str:
+        """The highest level that what the proof carries can be worth, under any trust file."""
+        return "witnessed" if len(self.signers) > 1 else "received"
+
 
 def read_shown(proof: ProofFile) -> Shown:
     """Read what the pages need out of a proof file. Raises the errors of the parsers, BadInput (not_a_deposit)."""

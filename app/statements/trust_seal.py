@@ -47,5 +47,7 @@ def _root(value: object, what: str) -> x509.Certificate:
     except ValueError as error:
         raise BadInput(f"{what} is no certificate: {error}", "Give it in DER.", code="bad_field") from error
     if found.public_bytes(Encoding.DER) != data:
-        raise BadInput(f"{what} is not exactly one certificate", "Give it in DER, and nothing after it.", code="bad_field")
+        raise BadInput(
+            f"{what} is not exactly one certificate", "Give it in DER, and nothing after it.", code="bad_field"
+        )
     return found

@@ -25,14 +25,13 @@ from app.errors import AppError, BadInput, CannotTell, Mismatch
 from app.statements.prooffile import MAX_PROOF_BYTES, ProofFile, parse_proof_file
 from app.statements.trust import Trust
 from app.verify.proof import FileDigest, check_proof
-from app.verify.verdict import Check, Level, Outcome, Verdict
+from app.verify.verdict import Check, Outcome, Verdict
 from ledger.errors import LedgerError
 
 MAX_PDF_BYTES = 256 << 20
 MAGIC = b"%PDF-"
 ISSUE_SECONDS = 86_400
 """How far the office's clock and the first time-stamp may lie apart."""
-_LEVELS = (Level.NONE, Level.RECEIVED, Level.WITNESSED)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,14 +40,11 @@ class CertificateVerdict:
 
     outcome: Outcome = Outcome.UNKNOWN
     checks: list[Check] = field(default_factory=list)
+    failed: Check | None = None
+    """The check that decided against, if any: one that does not match before one that cannot tell."""
     certificate: Certificate | None = None
     judged: Judged | None = None
     proof: Verdict | None = None
-
-    @property
-    def failed(self) -> Check | None:
-        """The check that decided against, if any: one that does not match before one that cannot tell."""
-        return next((each for each in self.checks if not each.passed), None)
 
     def to_json(self) -> dict[str, object]:
         """Return the verdict for `--json`."""
@@ -105,66 +101,86 @@ def check_certificate(
     lenient: bool = False,
 ) -> CertificateVerdict:
     """Make all checks; never raises for what the file says, however hostile it is."""
-    verdict = CertificateVerdict()
-    outcomes: list[Outcome] = []
-
-    def made(name: str, step: Callable[[], str]) -> bool:
+    run = _Run(pdf, trust, files, now, seal_roots, tsa_roots, lenient)
+    steps: tuple[tuple[str, Callable[[], str]], ...] = (
+        ("the attachments", run.form),
+        ("the pages", run.pages),
+        ("the seal", run.seal),
+        ("the office's words", run.words),
+        ("the proof", run.proven),
+    )
+    verdict = run.verdict
+    for number, (name, step) in enumerate(steps, 1):
         try:
             detail = step()
         except (AppError, LedgerError) as error:
-            unknown = isinstance(error, CannotTell)
-            outcomes.append(Outcome.UNKNOWN if unknown else Outcome.MISMATCH)
             check = Check(
-                number=len(verdict.checks) + 1,
+                number=number,
                 name=name,
                 passed=False,
                 detail=error.message,
                 code=error.code,
                 next_step=error.next_step,
             )
+            unknown = isinstance(error, CannotTell)
+            if verdict.failed is None or (verdict.outcome is Outcome.UNKNOWN and not unknown):
+                verdict.failed, verdict.outcome = check, Outcome.UNKNOWN if unknown else Outcome.MISMATCH
             verdict.checks.append(check)
-            return False
-        verdict.checks.append(Check(number=len(verdict.checks) + 1, name=name, passed=True, detail=detail))
-        return True
+            if number == 1:
+                return verdict  # nothing else can be looked at
+            continue
+        verdict.checks.append(Check(number=number, name=name, passed=True, detail=detail))
+    if verdict.failed is None:
+        verdict.outcome = Outcome.VERIFIED
+    return verdict
 
-    parts: list[tuple[ProofFile, Certificate, Shown, bytes]] = []
 
-    def form() -> str:
-        proof_bytes, certificate = _attached(pdf)
-        verdict.certificate = certificate
-        proof = parse_proof_file(proof_bytes)
-        parts.append((proof, certificate, _shown(proof), proof_bytes))
-        return f"certificate {certificate.number} with its proof of {len(proof_bytes)} bytes"
+class _Run:
+    """One verification. Each step returns the sentence that is shown when it holds."""
 
-    if not made("the attachments", form):
-        verdict.outcome = outcomes[0]
-        return verdict
-    proof, certificate, shown, proof_bytes = parts[0]
-    made("the pages", lambda: _pages(pdf, proof, certificate))
+    def __init__(
+        self,
+        pdf: bytes,
+        trust: Trust,
+        files: Sequence[FileDigest],
+        now: int,
+        seal_roots: Sequence[x509.Certificate],
+        tsa_roots: Sequence[x509.Certificate],
+        lenient: bool,
+    ) -> None:
+        self.verdict = CertificateVerdict()
+        self._pdf, self._trust, self._files, self._now, self._lenient = pdf, trust, files, now, lenient
+        self._seal_roots, self._tsa_roots = seal_roots, tsa_roots
+        self._bytes: bytes
+        self._proof: ProofFile
+        self._shown: Shown
+        self._certificate: Certificate
 
-    def seal() -> str:
-        verdict.judged = judged = asyncio.run(judge(pdf, seal_roots=seal_roots, tsa_roots=tsa_roots, now=now))
+    def form(self) -> str:
+        self._bytes, self._certificate = _attached(self._pdf)
+        self.verdict.certificate = self._certificate
+        self._proof = parse_proof_file(self._bytes)
+        self._shown = read_shown(self._proof)
+        return f"certificate {self._certificate.number} with its proof of {len(self._bytes)} bytes"
+
+    def pages(self) -> str:
+        return _pages(self._pdf, self._proof, self._certificate)
+
+    def seal(self) -> str:
+        judging = judge(self._pdf, seal_roots=self._seal_roots, tsa_roots=self._tsa_roots, now=self._now)
+        self.verdict.judged = judged = asyncio.run(judging)
         return f"by {judged.subject}; time-stamped by {judged.sealed_by}, closed by {judged.closed_by}"
 
-    made("the seal", seal)
-    made("the office's words", lambda: _words(certificate, shown, verdict.judged))
+    def words(self) -> str:
+        return _words(self._certificate, self._shown, self.verdict.judged)
 
-    def proven() -> str:
-        verdict.proof = found = check_proof(proof_bytes, trust, files, lenient=lenient)
+    def proven(self) -> str:
+        self.verdict.proof = found = check_proof(self._bytes, self._trust, self._files, lenient=self._lenient)
         failed = found.failed
         if failed is not None:
             kind = CannotTell if found.outcome is Outcome.UNKNOWN else Mismatch
             raise kind(f"{failed.name}: {failed.detail}", failed.next_step, code=failed.code)
         return f"{len(found.checks)} checks, level {found.level.value}"
-
-    made("the proof", proven)
-    if Outcome.MISMATCH in outcomes:
-        verdict.outcome = Outcome.MISMATCH
-    elif outcomes:
-        verdict.outcome = Outcome.UNKNOWN
-    else:
-        verdict.outcome = Outcome.VERIFIED
-    return verdict
 
 
 def _attached(pdf: bytes) -> tuple[bytes, Certificate]:
@@ -186,10 +202,6 @@ def _attached(pdf: bytes) -> tuple[bytes, Certificate]:
             code="bad_pdf",
         ) from error
     return proof, parse_certificate(text)
-
-
-def _shown(proof: ProofFile) -> Shown:
-    return read_shown(proof)
 
 
 def _pages(pdf: bytes, proof: ProofFile, certificate: Certificate) -> str:

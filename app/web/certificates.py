@@ -36,9 +36,7 @@ async def issue(request: web.Request) -> web.Response:
     person = await reader(request)
     data = await read_body(request, min(MAX_WISH_BYTES, MAX_PROOF_BYTES))
     wish = read_record(_Wish, parse_json(data, what="the body", max_bytes=MAX_WISH_BYTES, max_depth=4))
-    made = await _issuing(request).issue(
-        Wish(proof=wish.proof.encode(), lang=wish.lang, annexes=wish.annexes), person
-    )
+    made = await _issuing(request).issue(Wish(proof=wish.proof.encode(), lang=wish.lang, annexes=wish.annexes), person)
     return _answer(made)
 
 

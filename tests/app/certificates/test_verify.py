@@ -1,0 +1,146 @@
+"""A whole certificate, checked: what it shows, what it carries, who sealed it; and everything that somebody exchanges."""
+
+import time
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
+
+import aiohttp
+import pytest
+import time_machine
+
+from app.certificates.claims import Certificate, PanelNamed, Renderer
+from app.certificates.facts import make_pages
+from app.certificates.page import render, renderer, set_pages
+from app.certificates.sealing import seal
+from app.demo.pki import serving_pki
+from app.statements.prooffile import format_proof_file
+from app.verify.certificate import CertificateVerdict, check_certificate, is_pdf
+from app.verify.proof import FileDigest
+from app.verify.verdict import Outcome
+from tests.app.certificates.made import Sealing, certificate, deposit, proof, proof_bytes, sealing
+from tests.app.verify.proofs import FILES
+
+
+@pytest.fixture(autouse=True)
+def _clock() -> Iterator[None]:
+    with time_machine.travel(deposit().world.now + 60, tick=True):
+        yield
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[tuple[Sealing, aiohttp.ClientSession]]:
+    async with serving_pki() as pki, aiohttp.ClientSession() as session:
+        yield sealing(pki), session
+
+
+World = tuple[Sealing, aiohttp.ClientSession]
+
+
+async def sealed(world: World, pdf: bytes) -> bytes:
+    made, session = world
+    return (await seal(pdf, made.signer, addresses=made.addresses, roots=made.roots, session=session)).pdf
+
+
+async def checked(world: World, pdf: bytes, *files: bytes) -> CertificateVerdict:
+    import asyncio
+    import hashlib
+
+    digests = [FileDigest(path=f"file {n}", sha256=hashlib.sha256(each).digest()) for n, each in enumerate(files)]
+    return await asyncio.to_thread(
+        check_certificate,
+        pdf,
+        deposit().trust,
+        digests,
+        now=int(time.time()),
+        seal_roots=world[0].roots,
+        tsa_roots=world[0].roots,
+    )
+
+
+def told(verdict: CertificateVerdict) -> tuple[Outcome, str]:
+    return verdict.outcome, "" if verdict.failed is None else verdict.failed.code
+
+
+async def test_a_good_one_verifies_with_its_files(world: World) -> None:
+    pdf = await sealed(world, render(proof(), certificate()))
+    assert is_pdf(pdf)
+    verdict = await checked(world, pdf, *FILES.values())
+    assert told(verdict) == (Outcome.VERIFIED, "")
+    assert [each.name for each in verdict.checks] == [
+        "the attachments",
+        "the pages",
+        "the seal",
+        "the office's words",
+        "the proof",
+    ]
+    assert verdict.proof is not None
+    assert len(verdict.proof.files) == len(FILES)
+    assert verdict.to_json()["exit_code"] == 0
+    assert told(await checked(world, pdf, b"another file")) == (Outcome.MISMATCH, "file_differs")
+
+
+async def test_a_page_that_shows_something_else_is_found_though_the_office_sealed_it(world: World) -> None:
+    made = make_pages(proof(), certificate())
+    lie = replace(made, summary=("lawyer2 deposited everything.",))
+    attached = (format_proof_file(proof()).decode(), _text(certificate()))
+    pdf = await sealed(world, set_pages(lie, attached))
+    assert told(await checked(world, pdf)) == (Outcome.MISMATCH, "pages_differ")
+
+
+async def test_an_attachment_that_is_exchanged_is_found(world: World) -> None:
+    made = make_pages(proof(), certificate())
+    other = format_proof_file(proof("size")).decode()
+    pdf = await sealed(world, set_pages(made, (other, _text(certificate()))))
+    assert told(await checked(world, pdf)) == (Outcome.MISMATCH, "pages_differ")
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"level": "witnessed"}, "level_overstated"),
+        ({"level": "anchored"}, "level_overstated"),
+        ({"panels": (PanelNamed(panel_id=bytes(32), k=1, n=9),)}, "other_panels"),
+        ({"issued": 1_700_000_000}, "issued_otherwise"),
+    ],
+)
+async def test_words_that_the_proof_does_not_bear_are_found(
+    world: World, changes: dict[str, object], code: str
+) -> None:
+    pdf = await sealed(world, render(proof(), certificate(**changes)))
+    assert told(await checked(world, pdf)) == (Outcome.MISMATCH, code)
+
+
+async def test_another_version_of_typst_cannot_tell_and_says_which_is_needed(world: World) -> None:
+    old = Renderer(typst="0.13.0", template=renderer().template)
+    pdf = await sealed(world, render(proof(), certificate(renderer=old)))
+    verdict = await checked(world, pdf)
+    assert told(verdict) == (Outcome.UNKNOWN, "other_renderer")
+    assert verdict.failed is not None
+    assert "0.13.0" in verdict.failed.next_step
+    # What does not match is said before what cannot be told.
+    assert told(await checked(world, pdf, b"another file")) == (Outcome.MISMATCH, "file_differs")
+
+
+async def test_what_is_not_closed_yet_cannot_tell(world: World) -> None:
+    world[0].pki.faults.update(("/ocsp", "/crl/issuing.crl"))
+    pdf = await sealed(world, render(proof(), certificate()))
+    assert told(await checked(world, pdf)) == (Outcome.UNKNOWN, "not_closed_yet")
+
+
+async def test_an_unsealed_or_other_pdf_does_not_match(world: World) -> None:
+    assert told(await checked(world, render(proof(), certificate()))) == (Outcome.MISMATCH, "no_seal")
+    for data in (b"", b"%PDF-1.7", b"%PDF-1.7\n" + b"x" * 500, proof_bytes()):
+        verdict = await checked(world, data)
+        assert verdict.outcome is Outcome.MISMATCH
+        assert len(verdict.checks) == 1
+
+
+async def test_the_certificate_of_another_deposit_does_not_carry_this_file(world: World) -> None:
+    pdf = await sealed(world, render(proof(), certificate()))
+    assert told(await checked(world, pdf, FILES["scan.png"] + b"x")) == (Outcome.MISMATCH, "file_differs")
+
+
+def _text(made: Certificate) -> str:
+    from app.certificates.claims import format_certificate
+
+    return format_certificate(made)
