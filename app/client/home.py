@@ -37,7 +37,7 @@ from app.statements.trust import MAX_TRUST_BYTES, Trust, parse_trust
 HOME_VARIABLE = "MUNIMENT_HOME"
 PASSPHRASE_VARIABLE = "MUNIMENT_PASSPHRASE_FILE"  # noqa: S105 - a name, not a secret
 MAX_PASSPHRASE_BYTES = 1024
-Area = Literal["secrets", "kept", "uploads", "cache"]
+Area = Literal["secrets", "kept", "uploads", "cache", "certificates"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}", re.ASCII)
 
