@@ -65,6 +65,8 @@ class Settings:
     """How often the service reads all stored batches again, in the background; 0: never."""
     anchors: Path | None = None
     """Who anchors the ledger: `anchors.toml` (`app.service.anchor_settings`)."""
+    office: Path | None = None
+    """The issuing office's file (`app.service.office`); None: no certificates are issued."""
     published: Path
     """Where the newest published checkpoint is kept: outside the record store."""
 
@@ -89,6 +91,7 @@ _KEYS = (
     "publication_milliseconds",
     "witness_milliseconds",
     "scrub_hours",
+    "office",
     "published",
     "anchors",
 )
@@ -154,6 +157,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         witnesses=folder / _text(found, "witnesses") if "witnesses" in found else None,
         anchors=folder / _text(found, "anchors") if "anchors" in found else None,
         quotas=_quotas(found.get("quotas", {})),
+        office=folder / _text(found, "office") if "office" in found else None,
         uploads=_choice(_text(found, "uploads"), "uploads", UPLOADS),
         **{key: _number(found[key], key, *_RANGES[key]) for key in _RANGES if key in found},
     )

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
 
 from app.certificates.claims import Certificate, Lang
+from app.certificates.stamps import Stamp, read_stamps
 from app.certificates.text import paragraphs, printable
 from app.certificates.words import languages, one, say
 from app.errors import BadInput
@@ -92,12 +93,21 @@ class Shown:
     """For each item from 1: the disclosed slots with their values."""
     slots: tuple[tuple[str, str | int | None], ...]
     sealed_bytes: int
-    stampers: tuple[str, ...] = ()
-    """The names of the time-stamp authorities whose tokens the proof carries."""
+    stamps: tuple[Stamp, ...] = ()
+
+    @property
+    def stampers(self) -> tuple[str, ...]:
+        """The names of the time-stamp authorities over the deposit."""
+        return tuple(dict.fromkeys(each.authority for each in self.stamps if each.covers and each.authority))
 
     @property
     def level(self) -> str:
         """The highest level that what the proof carries can be worth, under any trust file."""
+        covering = [each for each in self.stamps if each.covers]
+        if any(each.height is not None for each in covering):
+            return "anchored"
+        if covering:
+            return "timestamped"
         return "witnessed" if len(self.signers) > 1 else "received"
 
 
@@ -134,6 +144,7 @@ def read_shown(proof: ProofFile) -> Shown:
         items=tuple(tuple(each) for each in items),
         slots=tuple(slots),
         sealed_bytes=manifest.total_bytes,
+        stamps=read_stamps(proof),
     )
 
 
@@ -325,15 +336,29 @@ def _people(shown: Shown, certificate: Certificate) -> Section:
 
 def _time(shown: Shown, certificate: Certificate) -> Section:
     lang = certificate.lang
-    none = Line(text=one("no_anchor", lang), style="open")
     return Section(
         title=one("time", lang),
         rows=(
             Row(label=one("received", lang), values=_when(shown.time, certificate)),
-            _row("before", lang, none),
-            _row("after", lang, none),
+            _row("before", lang, *_stamps(shown, certificate, covers=False)),
+            _row("after", lang, *_stamps(shown, certificate, covers=True)),
         ),
     )
+
+
+def _stamps(shown: Shown, certificate: Certificate, *, covers: bool) -> tuple[Line, ...]:
+    """Each anchor on a line a language, with who vouches; a word where there is none."""
+    lang = certificate.lang
+    lines = []
+    for each in shown.stamps:
+        if each.covers is not covers:
+            continue
+        exact = exact_time(each.time)
+        if each.authority is not None:
+            lines += say("by_authority", lang, time=exact, name=printable(each.authority))
+        else:
+            lines += say("by_block", lang, time=exact, height=each.height)
+    return tuple(Line(text=each) for each in lines) or (Line(text=one("no_anchor", lang), style="open"),)
 
 
 def _ledger(shown: Shown, lang: Lang) -> Section:

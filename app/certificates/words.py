@@ -71,6 +71,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "received": ("Received, by the registry's clock", "收到时间（登记机构时钟）"),
     "before": ("Last anchor before the entry", "该条目之前的最近锚定"),
     "after": ("First anchor that covers it", "覆盖该条目的首个锚定"),
+    "by_authority": ("{time}, says the time-stamp authority {name}", "{time}，由时间戳机构 {name} 证明"),
+    "by_block": (
+        "about {time}, by Bitcoin block {height} (its clock may be off by two hours)",
+        "约 {time}，见比特币区块 {height}（其时间可能有两小时偏差）",
+    ),
     "no_anchor": ("none in this certificate", "本证书未含"),
     "ledger": ("The record", "登记账本"),
     "log": ("Ledger", "账本"),

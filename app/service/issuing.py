@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import aiohttp
-from asn1crypto import x509
 from pyhanko.sign.signers.pdf_cms import Signer
 
 from app.certificates.annexes import make_annexes
@@ -22,6 +21,7 @@ from app.certificates.claims import Certificate, Identity, Lang, PanelNamed
 from app.certificates.facts import Shown, read_shown
 from app.certificates.judging import judge
 from app.certificates.page import render, renderer
+from app.certificates.roots import roots_of
 from app.certificates.sealing import Sealed, close, read_seal, renew, seal
 from app.errors import BadInput, CannotTell, Refused
 from app.panels.record import parse_record
@@ -34,6 +34,7 @@ from app.statements.prooffile import ProofFile, parse_proof_file
 from app.statements.trust import MAX_TRUST_BYTES, Trust, parse_trust
 from app.verify.proof import check_proof
 from app.verify.verdict import Outcome
+from ledger.anchors.growth import Level
 from storage.errors import AlreadyExists
 from storage.ports import RecordStore
 
@@ -65,6 +66,13 @@ class Issuing:
                 "Put the court's trust file there.",
                 code="bad_setting",
             ) from error
+        self._roots = roots_of(self._trust)
+        if not all(self._roots):
+            raise BadInput(
+                f"the office's trust file {settings.trust} names no roots of seals, or none of time-stamp authorities",
+                "Certificates are checked under it before they leave: put both there.",
+                code="bad_setting",
+            )
         self._seal: Signer = read_seal(settings.seal_key, settings.seal_certificates)
 
     async def issue(self, wish: Wish, person: Person) -> Sealed:
@@ -77,7 +85,7 @@ class Issuing:
         deposited, panels = await self._known(shown)
         if not await may_read(self._projections, f"case/{deposited.case_id.hex()}", person):
             raise Refused("this deposit is not yours to certify", "Ask its depositor.", code="forbidden")
-        verdict = await asyncio.to_thread(check_proof, wish.proof, self._trust)
+        verdict = await asyncio.to_thread(check_proof, wish.proof, self._trust, now=self._clock())
         if verdict.outcome is not Outcome.VERIFIED:
             failed = verdict.failed
             raise Refused(
@@ -85,7 +93,7 @@ class Issuing:
                 "Make a new proof (muniment proof), and ask again.",
                 code="proof_refused",
             )
-        certificate = self._certificate(wish, shown, panels, LEVEL_OF[verdict.level])
+        certificate = self._certificate(wish, shown, panels, verdict.level)
         return await self._sealed(proof, certificate)
 
     async def lengthen(self, pdf: bytes) -> Sealed:
@@ -94,7 +102,7 @@ class Issuing:
         Raises BadInput (bad_pdf), NotClosed, NoTimestamp. The service keeps nothing of it but the new SHA-256.
         """
         try:
-            await judge(pdf, seal_roots=self._seal_roots, tsa_roots=self._tsa_roots, now=self._clock())
+            await judge(pdf, seal_roots=self._roots[0], tsa_roots=self._roots[1], now=self._clock())
         except CannotTell as error:
             if error.code != "not_closed_yet":
                 raise
@@ -102,14 +110,14 @@ class Issuing:
         else:
             step = renew
         async with aiohttp.ClientSession() as session:
-            made = await step(pdf, addresses=self._settings.tsa, roots=self._roots, session=session)
+            made = await step(pdf, addresses=self._settings.tsa, roots=(*self._roots[0], *self._roots[1]), session=session)
         await self._note(made)
         return Sealed(pdf=made, closed=True)
 
     async def _sealed(self, proof: ProofFile, certificate: Certificate) -> Sealed:
         pages = await asyncio.to_thread(render, proof, certificate)
         async with aiohttp.ClientSession() as session:
-            made = await seal(pages, self._seal, addresses=self._settings.tsa, roots=self._roots, session=session)
+            made = await seal(pages, self._seal, addresses=self._settings.tsa, roots=(*self._roots[0], *self._roots[1]), session=session)
         await self._note(made.pdf)
         return made
 
@@ -128,7 +136,7 @@ class Issuing:
             lang=wish.lang,
             office=settings.office,
             trust=self._trust.sha256,
-            level=level,
+            level=level.value,  # type: ignore[arg-type]
             panels=panels,
             identity=Identity(assurance="enrolled", subject=None, issuer=None),
             opened=None,
@@ -168,15 +176,3 @@ class Issuing:
                 code="not_found",
             )
         return known
-
-    @property
-    def _seal_roots(self) -> tuple[x509.Certificate, ...]:
-        return roots_of(self._trust)[0]
-
-    @property
-    def _tsa_roots(self) -> tuple[x509.Certificate, ...]:
-        return roots_of(self._trust)[1]
-
-    @property
-    def _roots(self) -> tuple[x509.Certificate, ...]:
-        return (*self._seal_roots, *self._tsa_roots)

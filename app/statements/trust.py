@@ -11,6 +11,7 @@ from app.errors import BadInput, CannotTell
 from app.fields import read_record, write_record
 from app.statements.kinds import Authority, Digest, Genesis, Origin
 from app.statements.statement import Statement
+from app.statements.trust_seal import SealTrust, read_seal_trust
 from app.statements.trust_time import HeaderTrust, TsaTrust, read_headers, read_tsa
 from ledger.errors import LedgerError
 from ledger.policy import Policy
@@ -40,6 +41,8 @@ class Trust:
     text: str
     tsa: TsaTrust | None = None
     """The time-stamp authorities that count; None: the file asks for no time-stamp."""
+    seal: SealTrust | None = None
+    """The roots of seals on certificates; None: the file believes no seal."""
     headers: HeaderTrust | None = None
     """From where Bitcoin's headers are followed; None: the file asks for no anchor in it."""
 
@@ -58,7 +61,7 @@ def format_trust(
     seal: object = None,
     headers: object = None,
 ) -> str:
-    """Return the text of a trust file; `tsa` and `headers` as `app.statements.trust_time` writes them."""
+    """Return the text of a trust file; `tsa`, `seal`, `headers` as `trust_time` and `trust_seal` write them."""
     fields = write_record(_Fields(origin=origin, genesis=genesis, authority=authority))
     later = {"tsa": tsa, "seal": seal, "headers": headers}
     return format_json(
@@ -83,8 +86,6 @@ def parse_trust(text: str | bytes) -> Trust:
     extra = [each for each in value if each not in _KEYS]
     if [each for each in value if each in _KEYS] != _KEYS or extra != [each for each in _LATER if each in value]:
         raise BadInput(f"{what} must have the keys {', '.join(_KEYS)}, then {', '.join(_LATER)}", code="bad_field")
-    if "seal" in value and not isinstance(value["seal"], dict | list):
-        raise BadInput(f"{what}: seal must be an object or a list", code="bad_field")
     fields = read_record(_Fields, {name: value[name] for name in ("origin", "genesis", "authority")}, what)
     if fields.authority.m > len(fields.authority.keys):
         raise BadInput(f"{what}: m is {fields.authority.m} of only {len(fields.authority.keys)} keys", code="bad_field")
@@ -108,6 +109,7 @@ def parse_trust(text: str | bytes) -> Trust:
         policy_text=policy_text,
         text=raw.decode(),
         tsa=read_tsa(value["tsa"], f"tsa of {what}") if "tsa" in value else None,
+        seal=read_seal_trust(value["seal"], f"seal of {what}") if "seal" in value else None,
         headers=read_headers(value["headers"], f"headers of {what}") if "headers" in value else None,
     )
 

@@ -14,18 +14,18 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from asn1crypto import x509
-
 from app.certificates.claims import LEVELS, MAX_CERTIFICATE_BYTES, Certificate, parse_certificate
 from app.certificates.facts import Shown, read_shown
 from app.certificates.judging import Judged, judge
 from app.certificates.page import CERTIFICATE_NAME, PROOF_NAME, render, renderer
 from app.certificates.revisions import attachment
+from app.certificates.roots import roots_of
 from app.errors import AppError, BadInput, CannotTell, Mismatch
 from app.statements.prooffile import MAX_PROOF_BYTES, ProofFile, parse_proof_file
 from app.statements.trust import Trust
 from app.verify.proof import FileDigest, check_proof
 from app.verify.verdict import Check, Outcome, Verdict
+from ledger.anchors.headers import Chain
 from ledger.errors import LedgerError
 
 MAX_PDF_BYTES = 256 << 20
@@ -96,12 +96,11 @@ def check_certificate(
     files: Sequence[FileDigest] = (),
     *,
     now: int,
-    seal_roots: Sequence[x509.Certificate],
-    tsa_roots: Sequence[x509.Certificate],
+    chain: Chain | None = None,
     lenient: bool = False,
 ) -> CertificateVerdict:
     """Make all checks; never raises for what the file says, however hostile it is."""
-    run = _Run(pdf, trust, files, now, seal_roots, tsa_roots, lenient)
+    run = _Run(_Asked(pdf=pdf, trust=trust, files=tuple(files), now=now, chain=chain, lenient=lenient))
     steps: tuple[tuple[str, Callable[[], str]], ...] = (
         ("the attachments", run.form),
         ("the pages", run.pages),
@@ -135,22 +134,22 @@ def check_certificate(
     return verdict
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    pdf: bytes
+    trust: Trust
+    files: tuple[FileDigest, ...]
+    now: int
+    chain: Chain | None
+    lenient: bool
+
+
 class _Run:
     """One verification. Each step returns the sentence that is shown when it holds."""
 
-    def __init__(
-        self,
-        pdf: bytes,
-        trust: Trust,
-        files: Sequence[FileDigest],
-        now: int,
-        seal_roots: Sequence[x509.Certificate],
-        tsa_roots: Sequence[x509.Certificate],
-        lenient: bool,
-    ) -> None:
+    def __init__(self, asked: "_Asked") -> None:
         self.verdict = CertificateVerdict()
-        self._pdf, self._trust, self._files, self._now, self._lenient = pdf, trust, files, now, lenient
-        self._seal_roots, self._tsa_roots = seal_roots, tsa_roots
+        self._asked, self._pdf = asked, asked.pdf
         self._bytes: bytes
         self._proof: ProofFile
         self._shown: Shown
@@ -167,7 +166,8 @@ class _Run:
         return _pages(self._pdf, self._proof, self._certificate)
 
     def seal(self) -> str:
-        judging = judge(self._pdf, seal_roots=self._seal_roots, tsa_roots=self._tsa_roots, now=self._now)
+        seal_roots, tsa_roots = roots_of(self._asked.trust)
+        judging = judge(self._pdf, seal_roots=seal_roots, tsa_roots=tsa_roots, now=self._asked.now)
         self.verdict.judged = judged = asyncio.run(judging)
         return f"by {judged.subject}; time-stamped by {judged.sealed_by}, closed by {judged.closed_by}"
 
@@ -175,7 +175,10 @@ class _Run:
         return _words(self._certificate, self._shown, self.verdict.judged)
 
     def proven(self) -> str:
-        self.verdict.proof = found = check_proof(self._bytes, self._trust, self._files, lenient=self._lenient)
+        asked = self._asked
+        self.verdict.proof = found = check_proof(
+            self._bytes, asked.trust, asked.files, lenient=asked.lenient, now=asked.now, chain=asked.chain
+        )
         failed = found.failed
         if failed is not None:
             kind = CannotTell if found.outcome is Outcome.UNKNOWN else Mismatch
