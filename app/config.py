@@ -185,6 +185,8 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         values["witnesses"] = path(settings.witnesses)
     if settings.anchors is not None:
         values["anchors"] = path(settings.anchors)
+    if settings.office is not None:
+        values["office"] = path(settings.office)
     # Left out where they lie beside the file, so that the folder can be moved.
     for key in ("records", "blobs"):
         if getattr(settings, key) != _place({}, key, folder):

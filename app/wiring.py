@@ -19,6 +19,7 @@ from app.service.deposit_audit import DepositAudit
 from app.service.export import Export
 from app.service.keyfiles import load_seed
 from app.service.logstore import RecordLogStore
+from app.service.office import load_office
 from app.service.published import PublishedFile
 from app.service.quota import Limits
 from app.service.registry import Registry, Terms
@@ -111,6 +112,7 @@ async def build(settings: Settings, law: Law = decide) -> AsyncIterator[Registry
         published=settings.published,
         scrub_seconds=settings.scrub_hours * 3600,
         anchors=None if settings.anchors is None else load_anchor_terms(settings.anchors),
+        office=None if settings.office is None else load_office(settings.office),
     )
     async with open_stores(settings) as stores:
         yield Registry(terms, stores.records, stores.blobs, now, law)

@@ -349,7 +349,7 @@ def _time(shown: Shown, certificate: Certificate) -> Section:
 def _stamps(shown: Shown, certificate: Certificate, *, covers: bool) -> tuple[Line, ...]:
     """Each anchor on a line a language, with who vouches; a word where there is none."""
     lang = certificate.lang
-    lines = []
+    lines: list[str] = []
     for each in shown.stamps:
         if each.covers is not covers:
             continue

@@ -1,8 +1,8 @@
 """The roots of a trust file in the form in which pyHanko takes them."""
 
 from asn1crypto import x509
-from cryptography.x509 import Certificate
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509 import Certificate
 
 from app.statements.trust import Trust
 

@@ -1,4 +1,4 @@
-"""What anchors in a proof file say of themselves, for the pages: who, and when. Unverified; `app.verify` judges them."""
+"""What anchors in a proof file say of themselves, for the pages: who, and when. `app.verify` judges them."""
 
 from dataclasses import dataclass
 

@@ -5,6 +5,7 @@ import errno
 import importlib
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +25,7 @@ COMMANDS = (
     "case",
     "deposit",
     "proof",
+    "certificate",
     "hold",
     "retention",
     "order",
@@ -47,6 +49,8 @@ COMMANDS = (
 )
 """In the order in which help shows them; each is a module of `app.cli.commands`."""
 
+_DASHED_ID = re.compile(r"-[A-Za-z0-9_-]{42}")
+"""A member's id (RFC 7638 thumbprint in base64url) that begins with a dash."""
 USAGE, FAILED, CANNOT_TELL, INTERRUPTED = 2, 1, 3, 130
 
 
@@ -67,9 +71,11 @@ def make_parser(only: str | None = None) -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
+    words = [_shielded(each) for each in (sys.argv[1:] if argv is None else argv)]
     parser = make_parser(words[0] if words else None)
     args, rest = parser.parse_known_args(words)
+    for name, value in vars(args).items():
+        setattr(args, name, [_bare(each) for each in value] if isinstance(value, list) else _bare(value))
     if rest:
         # argparse takes `FILE…` in one run only, and people write options between files.
         if not hasattr(args, "files") or any(each.startswith("-") for each in rest):
@@ -102,6 +108,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         what = f"there is no room for {error.filename or 'what was to be written'}: {error.strerror}"
         step = "Make room and do the same again: what was done before stays done."
         return _fail(Full(what, step), as_json=getattr(args, "json", False))
+
+
+def _shielded(word: str) -> str:
+    """One id of a member in 64 begins with a dash: what holds a space is no option to argparse."""
+    return f" {word}" if _DASHED_ID.fullmatch(word) else word
+
+
+def _bare(value: object) -> object:
+    return value[1:] if isinstance(value, str) and value[:1] == " " and _DASHED_ID.fullmatch(value[1:]) else value
 
 
 def _fail(error: AppError | LedgerError | StorageError, *, as_json: bool) -> int:

@@ -356,6 +356,15 @@ class Api:
 
     # Release
 
+    async def certificate(self, *, proof: bytes, lang: str, annexes: Sequence[str]) -> bytes:
+        """A sealed certificate (PDF) for a proof; the service keeps only its digest."""
+        wish = {"lang": lang, "annexes": list(annexes), "proof": proof.decode()}
+        return await self._call("POST", "v1/certificates", json_body=wish, signed_in=True)
+
+    async def longer_certificate(self, pdf: bytes) -> bytes:
+        """The same certificate closed, or stamped anew; it begins with the bytes that were sent."""
+        return await self._call("POST", "v1/certificates/longer", body=pdf, signed_in=True)
+
     async def begin_download(self, request: bytes) -> Download:
         """Have the access put on the ledger, and get the boxes."""
         data = await self._call("POST", "v1/downloads", json_body={"request": request.hex()}, signed_in=True)

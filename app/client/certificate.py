@@ -15,7 +15,6 @@ from app.fields import Int, Many, Parsed, Text, read_record, write_record
 from app.statements.kinds import Id
 
 MAX_WISH_BYTES = 65_536
-_ROOM = "certificates"
 
 
 def _as_is(text: str, _what: str) -> str:
@@ -37,15 +36,15 @@ class Wanted:
 
 
 def remember(vault: Vault, wanted: Wanted) -> None:
-    """Queue what could not be issued now. One certificate a deposit and output waits at a time: asking again is safe."""
-    vault.put(_ROOM, wanted.deposit_id.hex(), format_json(write_record(wanted)).encode())
+    """Queue what could not be issued now: one certificate a deposit, the newest wish."""
+    vault.put("certificates", wanted.deposit_id.hex(), format_json(write_record(wanted)).encode())
 
 
 def waiting(vault: Vault) -> tuple[Wanted, ...]:
     """Everything that is queued. Raises BadInput where a remembered wish cannot be read."""
     found = []
-    for name in vault.names(_ROOM):
-        data = vault.get(_ROOM, name)
+    for name in vault.names("certificates"):
+        data = vault.get("certificates", name)
         if data is None:
             continue
         value = parse_json(data, what="a queued certificate", max_bytes=MAX_WISH_BYTES)
@@ -55,7 +54,7 @@ def waiting(vault: Vault) -> tuple[Wanted, ...]:
 
 def done(vault: Vault, wanted: Wanted) -> None:
     """Forget a wish that was fulfilled."""
-    vault.delete(_ROOM, wanted.deposit_id.hex())
+    vault.delete("certificates", wanted.deposit_id.hex())
 
 
 def replace_file(path: Path, pdf: bytes) -> None:

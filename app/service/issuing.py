@@ -110,14 +110,22 @@ class Issuing:
         else:
             step = renew
         async with aiohttp.ClientSession() as session:
-            made = await step(pdf, addresses=self._settings.tsa, roots=(*self._roots[0], *self._roots[1]), session=session)
+            made = await step(
+                pdf, addresses=self._settings.tsa, roots=(*self._roots[0], *self._roots[1]), session=session
+            )
         await self._note(made)
         return Sealed(pdf=made, closed=True)
 
     async def _sealed(self, proof: ProofFile, certificate: Certificate) -> Sealed:
         pages = await asyncio.to_thread(render, proof, certificate)
         async with aiohttp.ClientSession() as session:
-            made = await seal(pages, self._seal, addresses=self._settings.tsa, roots=(*self._roots[0], *self._roots[1]), session=session)
+            made = await seal(
+                pages,
+                self._seal,
+                addresses=self._settings.tsa,
+                roots=(*self._roots[0], *self._roots[1]),
+                session=session,
+            )
         await self._note(made.pdf)
         return made
 

@@ -29,9 +29,11 @@ from app.service.downloads import Downloads
 from app.service.erasing import Eraser
 from app.service.erasures import ErasureIndex
 from app.service.history import History
+from app.service.issuing import Issuing
 from app.service.locks import LockJob
 from app.service.logstore import RecordLogStore
 from app.service.notes import NoteStore
+from app.service.office import OfficeSettings
 from app.service.projections import Projections
 from app.service.published import PublishedFile
 from app.service.quota import Limits
@@ -82,6 +84,8 @@ class Terms:
     publication_seconds: float = 1
     """At each multiple of it on the clock what is new is published, and whoever waits for a receipt gets it."""
     witness_seconds: float = 2
+    office: OfficeSettings | None = None
+    """Who issues certificates, and with what seal; None: none are issued."""
     scrub_seconds: int = 0
     """How often all stored batches are read again; 0: never."""
     published: Path | None = None
@@ -190,6 +194,8 @@ class Registry:
             every_seconds=terms.scrub_seconds,
             erasures=ErasureIndex(self.history, self.statements),
         )
+        self.issuing = None if terms.office is None else Issuing(terms.office, records, self.projections, clock)
+        self.scrub = Scrub(records, log_store, self.statements, clock, every_seconds=terms.scrub_seconds)
         self._scrubbing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()

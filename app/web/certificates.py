@@ -40,7 +40,7 @@ async def issue(request: web.Request) -> web.Response:
     return _answer(made)
 
 
-async def close(request: web.Request) -> web.Response:
+async def longer(request: web.Request) -> web.Response:
     """Close a certificate that could not be closed when it was issued, or renew a closed one."""
     await reader(request)
     return _answer(await _issuing(request).lengthen(await read_body(request, MAX_PDF_BYTES)))

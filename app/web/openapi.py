@@ -66,6 +66,11 @@ SCHEMAS: dict[str, dict[str, object]] = {
         manifest={"type": ["string", "null"], "pattern": "^[0-9a-f]{64}$"},
         boxes=_list(_HEX32),
     ),
+    "Wish": _object(
+        lang={"enum": ["en", "zh", "en+zh"]},
+        annexes={**_list({"enum": ["cn", "eu", "us"]}), "maxItems": 3, "uniqueItems": True},
+        proof={"type": "string", "description": "the proof file's text (muniment-proof/v1)"},
+    ),
     "Segments": _object(segments={**_list(_SEGMENT), "minItems": 1, "maxItems": MAX_PLACES}),
     "Places": _object(places=_list(_PLACE)),
     "Manifest": {"type": "object", "description": "the manifest in its canonical form"},

@@ -7,11 +7,13 @@ from typing import Literal
 from aiohttp import web
 
 from app.web import anchors, deposits, public, statements
+from app.web import certificates, deposits, public, statements
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Who = Literal["anyone", "member", "perhaps", "place"]
 """Who may ask: anyone; a member with a token; a member where the thing is private; whoever holds a place's token."""
 
+PDF = "application/pdf"
 JSON, JOSE, OCTETS, TEXT = "application/json", "application/jose", "application/octet-stream", "text/plain"
 
 
@@ -72,7 +74,7 @@ def _put(path: str, handler: Handler, takes: Body, answer: Body, *, who: Who = "
 
 
 def _post(path: str, handler: Handler, takes: Body, answers: tuple[tuple[int, Body], ...], whose: str) -> Route:
-    who: Who = "member" if whose in ("depositing", "release") else "anyone"
+    who: Who = "member" if whose in ("depositing", "release", "certificates") else "anyone"
     return Route(method="POST", path=path, handler=handler, who=who, answers=answers, takes=takes, tag=whose)
 
 
@@ -111,5 +113,7 @@ ROUTES: tuple[Route, ...] = (
     _put(f"{_UPLOAD}/manifest", deposits.put_manifest, _json("Manifest"), _json("Named")),
     _put(f"{_UPLOAD}/boxes/{{ct_hash}}", deposits.put_box, Body(media=OCTETS), _json("Named")),
     _post("/v1/downloads", deposits.download, _json("Download"), _ok(_json("Boxes")), "release"),
+    _post("/v1/certificates", certificates.issue, _json("Wish"), _ok(Body(media=PDF)), "certificates"),
+    _post("/v1/certificates/longer", certificates.longer, Body(media=PDF), _ok(Body(media=PDF)), "certificates"),
     _read("/v1/deposits/{deposit_id}/segments/{item}/{segment}", deposits.get_segment, Body(media=OCTETS)),
 )

@@ -2,14 +2,12 @@
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from app.cli import publication, releaserecord
-from app.cli.output import add_json, human_size, show
+from app.cli import publication, releaserecord, sealed_pdf
+from app.cli.output import add_json, show
+from app.cli.verdicts import proof_lines
 from app.errors import BadInput
-
-if TYPE_CHECKING:
-    from app.verify.verdict import Verdict
 
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -24,7 +22,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "proof",
         metavar="PROOF",
         type=Path,
-        help="the proof file (muniment-proof/v1), a publication file, a release record, or the report of a store audit",
+        help="a proof file (muniment-proof/v1), certificate (PDF), release record, publication file, store audit's report",
     )
     parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="a file that should be in the deposit")
     parser.add_argument("--trust", type=Path, required=True, help="your trust file, from the court's gazette")
@@ -60,6 +58,8 @@ def run(args: argparse.Namespace) -> int:
         return publication.run(args, trust)
     if releaserecord.is_one(args.proof):
         return releaserecord.run(args, trust)
+    if sealed_pdf.is_one(args.proof):
+        return sealed_pdf.run(args, trust)
     if args.sealed is not None:
         raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
     data = read_whole(args.proof, MAX_PROOF_BYTES)
@@ -72,44 +72,5 @@ def run(args: argparse.Namespace) -> int:
     chain = load_bundle(args.headers, trust) if args.headers is not None else find_bundle(home_of(), trust)
     files = [hash_file(each) for each in args.files]
     verdict = check_proof(data, trust, files, lenient=args.lenient, now=clock(), chain=chain)
-    show(args, verdict.to_json(), _lines(args, verdict))
+    show(args, verdict.to_json(), proof_lines(args, verdict))
     return verdict.outcome.exit_code
-
-
-def _lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
-    from app.verify.verdict import CANNOT_SHOW, Outcome  # noqa: PLC0415
-    from app.verify.words import bracket_lines, level_lines, time_text  # noqa: PLC0415
-
-    heads = {
-        Outcome.VERIFIED: "VERIFIED",
-        Outcome.MISMATCH: "DOES NOT MATCH",
-        Outcome.UNKNOWN: "CANNOT TELL",
-    }
-    lines = [f"{heads[verdict.outcome]}  {args.proof}", f"  level: {verdict.level.value}"]
-    if verdict.outcome is Outcome.VERIFIED:
-        lines.extend(f"    {each}" for each in level_lines(verdict))
-        lines.extend(f"  {each}" for each in bracket_lines(verdict))
-    lines.append(f"  trust file: {args.trust}, SHA-256 {verdict.trust_sha256}")
-    for check in verdict.checks:
-        lines.append(f"  {check.number:2} {'ok  ' if check.passed else 'FAIL'} {check.name}: {check.detail}")
-        if not check.passed:
-            lines.append(f"          [{check.code}] {check.next_step}")
-    if verdict.outcome is not Outcome.VERIFIED:
-        return lines
-    when = time_text(verdict.time or 0)
-    lines.append(f"  deposited by {verdict.depositor_name} ({verdict.depositor}), {when} by the registry's clock")
-    lines.append(f"  deposit {verdict.deposit_id} in case {verdict.case_id} on {verdict.origin}")
-    for what, text in (("description", verdict.description), ("origin", verdict.provenance)):
-        if text is not None:
-            lines.append(f"  {what}: {text}")
-    for item in verdict.items:
-        size = "size not disclosed" if item.size is None else f"{human_size(item.size)} ({item.size})"
-        found = [each.path for each in verdict.files if item.index in each.items]
-        equal = f", equals {', '.join(found)}" if found else ""
-        lines.append(
-            f"  item {item.index}: {item.name or '(name not disclosed)'}, {item.type or 'type not disclosed'}, {size}"
-        )
-        lines.append(f"          SHA-256 {item.sha256 or 'not disclosed'}{equal}")
-    lines.append("  This file cannot show:")
-    lines.extend(f"    - {each}" for each in CANNOT_SHOW)
-    return lines

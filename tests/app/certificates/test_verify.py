@@ -1,4 +1,4 @@
-"""A whole certificate, checked: what it shows, what it carries, who sealed it; and everything that somebody exchanges."""
+"""A whole certificate, checked: what it shows and carries, who sealed it; and everything that can be exchanged."""
 
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -7,6 +7,7 @@ from dataclasses import replace
 import aiohttp
 import pytest
 import time_machine
+from cryptography import x509
 
 from app.certificates.claims import Certificate, PanelNamed, Renderer
 from app.certificates.facts import make_pages
@@ -14,9 +15,13 @@ from app.certificates.page import render, renderer, set_pages
 from app.certificates.sealing import seal
 from app.demo.pki import serving_pki
 from app.statements.prooffile import format_proof_file
+from app.statements.trust import Trust, format_trust, parse_trust
+from app.statements.trust_seal import SealTrust, seal_json
+from app.statements.trust_time import TsaTrust, tsa_json
 from app.verify.certificate import CertificateVerdict, check_certificate, is_pdf
 from app.verify.proof import FileDigest
 from app.verify.verdict import Outcome
+from ledger.anchors.tsa_chain import Authority
 from tests.app.certificates.made import Sealing, certificate, deposit, proof, proof_bytes, sealing
 from tests.app.verify.proofs import FILES
 
@@ -49,11 +54,23 @@ async def checked(world: World, pdf: bytes, *files: bytes) -> CertificateVerdict
     return await asyncio.to_thread(
         check_certificate,
         pdf,
-        deposit().trust,
+        trust_with(world[0].pki.root),
         digests,
         now=int(time.time()),
-        seal_roots=world[0].roots,
-        tsa_roots=world[0].roots,
+    )
+
+
+def trust_with(root: x509.Certificate) -> Trust:
+    base = deposit().trust
+    return parse_trust(
+        format_trust(
+            origin=base.origin,
+            genesis=base.genesis,
+            authority=base.authority,
+            policy_text=base.policy_text,
+            tsa=tsa_json(TsaTrust(m=1, authorities=(Authority(name="TSA", roots=(root,)),))),
+            seal=seal_json(SealTrust(roots=(root,))),
+        )
     )
 
 

@@ -3,6 +3,8 @@
 import argparse
 from collections.abc import Iterator
 
+import pytest
+
 from app.cli.main import COMMANDS, make_parser
 
 
@@ -34,3 +36,24 @@ def test_the_check_itself_sees_what_is_missing() -> None:
     child.add_argument("file")
     child.add_argument("--yes", help="said")
     assert list(silent(parser)) == ["p c: no description", "p c file"]
+
+
+@pytest.mark.parametrize("word", ["-" + "a" * 42, "--" + "b" * 41, "-" + "Z_-" * 14])
+def test_a_members_id_may_begin_with_a_dash(word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One in 64 does: it is a key's thumbprint in base64url."""
+    from app.cli import main as module
+
+    seen: list[object] = []
+
+    def parser(_only: str | None) -> argparse.ArgumentParser:
+        made = argparse.ArgumentParser()
+        command = made.add_subparsers(dest="command").add_parser("member")
+        command.add_argument("member")
+        command.add_argument("--judge")
+        command.add_argument("others", nargs="*")
+        made.set_defaults(version=False, run=lambda args: seen.extend((args.member, args.judge, args.others)) or 0)
+        return made
+
+    monkeypatch.setattr(module, "make_parser", parser)
+    assert module.main(["member", word, word, word, "--judge", word]) == 0
+    assert seen == [word, word, [word, word]]

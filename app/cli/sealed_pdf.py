@@ -1,0 +1,38 @@
+"""`muniment verify` of a certificate. Offline."""
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from app.cli.output import show
+from app.errors import BadInput
+
+if TYPE_CHECKING:
+    from app.statements.trust import Trust
+
+_MAGIC = b"%PDF-"
+
+
+def is_one(path: Path) -> bool:
+    """Whether a file begins as a PDF. One that cannot be read is somebody else's fault to name."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_MAGIC)) == _MAGIC
+    except OSError:
+        return False
+
+
+def run(args: argparse.Namespace, trust: "Trust") -> int:
+    """Check, print, return 0, 1 or 3."""
+    from app.cli.person import clock  # noqa: PLC0415
+    from app.cli.verdicts import certificate_lines  # noqa: PLC0415
+    from app.verify.certificate import MAX_PDF_BYTES, check_certificate  # noqa: PLC0415
+    from app.verify.proof import hash_file, read_whole  # noqa: PLC0415
+
+    if args.sealed is not None:
+        raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
+    data = read_whole(args.proof, MAX_PDF_BYTES)
+    files = [hash_file(each) for each in args.files]
+    found = check_certificate(data, trust, files, now=clock(), lenient=args.lenient)
+    show(args, found.to_json(), certificate_lines(args, found))
+    return found.outcome.exit_code
