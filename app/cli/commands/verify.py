@@ -22,7 +22,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "proof",
         metavar="PROOF",
         type=Path,
-        help="a proof file (muniment-proof/v1), certificate (PDF), release record, publication file, store audit's report",
+        help="a proof file, a certificate (PDF), a release record, a publication file, or a store audit's report",
     )
     parser.add_argument("files", metavar="FILE", type=Path, nargs="*", help="a file that should be in the deposit")
     parser.add_argument("--trust", type=Path, required=True, help="your trust file, from the court's gazette")
