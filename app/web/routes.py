@@ -6,8 +6,7 @@ from typing import Literal
 
 from aiohttp import web
 
-from app.web import anchors, deposits, public, statements
-from app.web import certificates, deposits, public, statements
+from app.web import anchors, certificates, deposits, public, statements
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 Who = Literal["anyone", "member", "perhaps", "place"]
