@@ -9,11 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.canonical import format_json
+from app.demo.pki import LoopbackPki
 from app.errors import BadInput
 from app.statements.keys import jwk_of
 from app.statements.kinds import Authority
 from app.statements.statement import Signer
 from app.statements.trust import format_trust, parse_trust
+from app.statements.trust_seal import SealTrust, seal_json
 from ledger.note import KeyType, VerifierKey
 
 ORIGIN = "ledger.example/court"
@@ -42,12 +44,20 @@ def test_a_trust_file_is_read_back() -> None:
     assert parse_trust(text() + "\n").sha256 == trust.sha256
 
 
-def test_what_later_releases_add_is_known_by_name() -> None:
-    parse_trust(changed(seal=[]))
+def test_the_roots_of_seals_are_read_and_nothing_else_is_taken() -> None:
+    root = LoopbackPki("http://127.0.0.1:1").root
+    value = seal_json(SealTrust(roots=(root,)))
+    seal = parse_trust(changed(seal=value)).seal
+    assert seal is not None
+    assert seal.roots == (root,)
+    (text,) = value["roots"]  # type: ignore[misc]
+    for bad in ([], {}, {"roots": []}, {"roots": [text, text]}, {"roots": ["AAAA"]}, {"roots": [text + "AAAA"]}):
+        with pytest.raises(BadInput):
+            parse_trust(changed(seal=bad))
     with pytest.raises(BadInput):
         parse_trust(changed(witnesses=[]))
     with pytest.raises(BadInput):
-        parse_trust(changed(seal=[], genesis="00"))
+        parse_trust(changed(seal=value, genesis="00"))
 
 
 @pytest.mark.parametrize(
