@@ -24,8 +24,9 @@ def is_one(path: Path) -> bool:
 
 def run(args: argparse.Namespace, trust: "Trust") -> int:
     """Check, print, return 0, 1 or 3."""
-    from app.cli.person import clock  # noqa: PLC0415
+    from app.cli.person import clock, home_of  # noqa: PLC0415
     from app.cli.verdicts import certificate_lines  # noqa: PLC0415
+    from app.client.headers import find_bundle, load_bundle  # noqa: PLC0415
     from app.verify.certificate import MAX_PDF_BYTES, check_certificate  # noqa: PLC0415
     from app.verify.proof import hash_file, read_whole  # noqa: PLC0415
 
@@ -33,6 +34,7 @@ def run(args: argparse.Namespace, trust: "Trust") -> int:
         raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
     data = read_whole(args.proof, MAX_PDF_BYTES)
     files = [hash_file(each) for each in args.files]
-    found = check_certificate(data, trust, files, now=clock(), lenient=args.lenient)
+    chain = load_bundle(args.headers, trust) if args.headers is not None else find_bundle(home_of(), trust)
+    found = check_certificate(data, trust, files, now=clock(), chain=chain, lenient=args.lenient)
     show(args, found.to_json(), certificate_lines(args, found))
     return found.outcome.exit_code

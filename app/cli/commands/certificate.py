@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.output import add_json, note, show
-from app.cli.person import clock, connected, day, id_of, write_result
+from app.cli.person import clock, connected, day, home_of, id_of, write_result
 from app.errors import AppError, BadInput, Mismatch, Refused
 
 if TYPE_CHECKING:
@@ -158,13 +158,13 @@ async def _renew(args: argparse.Namespace) -> int:
 
 async def _issue(client: "Client", wanted: "Wanted") -> "tuple[bytes, CertificateVerdict]":
     """Make the proof, have it issued, and verify what comes back before anybody keeps it."""
+    from app.client.grow import grow_proof  # noqa: PLC0415
+    from app.client.headers import find_bundle  # noqa: PLC0415
     from app.client.kept import kept  # noqa: PLC0415
-    from app.client.proof import make_proof  # noqa: PLC0415
     from app.statements.prooffile import choose  # noqa: PLC0415
     from app.verify.certificate import check_certificate  # noqa: PLC0415
     from app.verify.verdict import Outcome  # noqa: PLC0415
 
-    state = await client.sync()
     if wanted.disclose:
         remembered = kept(client.vault, wanted.deposit_id)
         chosen, manifest = choose(remembered.inventory.disclosures, wanted.disclose), remembered.manifest
@@ -172,9 +172,12 @@ async def _issue(client: "Client", wanted: "Wanted") -> "tuple[bytes, Certificat
             chosen = tuple(each for each in chosen if each.item is None or each.item in wanted.items)
     else:
         chosen, manifest = (), (await client.api.deposit(wanted.deposit_id)).manifest
-    proof = make_proof(state, wanted.deposit_id, manifest, chosen, client.trust)
-    pdf = await client.api.certificate(proof=proof, lang=wanted.lang, annexes=wanted.annexes)
-    verdict = await asyncio.to_thread(check_certificate, pdf, client.trust, now=clock())
+    chain = find_bundle(home_of(), client.trust)
+    grown = await grow_proof(client, wanted.deposit_id, manifest, chosen, trust=client.trust, chain=chain)
+    for each in grown.problems:
+        note(each)
+    pdf = await client.api.certificate(proof=grown.data, lang=wanted.lang, annexes=wanted.annexes)
+    verdict = await asyncio.to_thread(check_certificate, pdf, client.trust, now=clock(), chain=chain)
     if verdict.outcome is Outcome.MISMATCH or verdict.certificate is None:
         failed = verdict.failed
         raise Mismatch(
