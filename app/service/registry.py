@@ -195,7 +195,6 @@ class Registry:
             erasures=ErasureIndex(self.history, self.statements),
         )
         self.issuing = None if terms.office is None else Issuing(terms.office, records, self.projections, clock)
-        self.scrub = Scrub(records, log_store, self.statements, clock, every_seconds=terms.scrub_seconds)
         self._scrubbing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()

@@ -49,7 +49,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     async def serve() -> None:
         async with serving_pki() as pki:
             trust = trust_with(world, pki)
-            async with court(world, tmp_path / "unused", office_in(tmp_path / "office", pki, trust)) as found:
+            async with court(world, tmp_path / "unused", office=office_in(tmp_path / "office", pki, trust)) as found:
                 ready.append((found, pki, trust))
                 begun.set()
                 await end.wait()

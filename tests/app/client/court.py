@@ -14,8 +14,8 @@ from aiohttp.test_utils import TestServer
 from app.client.api import Api
 from app.client.home import Home
 from app.client.session import Client
-from app.service.quota import Limits
 from app.service.office import OfficeSettings
+from app.service.quota import Limits
 from app.service.registry import Registry, Terms
 from app.service.uploads import NO_LIMITS
 from app.statements.trust import Trust
@@ -65,14 +65,13 @@ def terms_of(world: World) -> Terms:
 
 
 @asynccontextmanager
-async def court(world: World, folder: Path, limits: Limits = NO_LIMITS) -> AsyncIterator[Court]:
+async def court(
+    world: World, folder: Path, limits: Limits = NO_LIMITS, office: OfficeSettings | None = None
+) -> AsyncIterator[Court]:
     """Start the registry and post what the world holds."""
     records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: world.now)
-    registry = Registry(replace(terms_of(world), limits=limits), records, blobs, lambda: world.now)
-async def court(world: World, folder: Path, office: OfficeSettings | None = None) -> AsyncIterator[Court]:
-    """Start the registry and post what the world holds."""
-    records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: world.now)
-    registry = Registry(replace(terms_of(world), office=office), records, blobs, lambda: world.now)
+    terms = replace(terms_of(world), limits=limits, office=office)
+    registry = Registry(terms, records, blobs, lambda: world.now)
     async with TestServer(make_application(registry)) as server:
         url = str(server.make_url("/"))
         async with Api(url, origin=ORIGIN, signer=None, clock=lambda: world.now, pause=at_once) as api:
