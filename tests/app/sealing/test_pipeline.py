@@ -192,7 +192,19 @@ def touched(path: Path) -> None:
     os.utime(path, ns=(0, 1))
 
 
-@pytest.mark.parametrize("change", [longer, shorter, touched])
+def saved_anew(path: Path) -> None:
+    """As editors do: another file with the same name, size and time of change. The open one never shows it."""
+    other, seen = path.with_name("other"), path.stat()
+    other.write_bytes(path.read_bytes())
+    os.utime(other, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    other.replace(path)
+
+
+def removed(path: Path) -> None:
+    path.unlink()
+
+
+@pytest.mark.parametrize("change", [longer, shorter, touched, saved_anew, removed])
 def test_a_file_that_moves_while_it_is_sealed(change: Callable[[Path], None], tmp_path: Path) -> None:
     path = tmp_path / "evidence"
     path.touch()
@@ -204,6 +216,19 @@ def test_a_file_that_moves_while_it_is_sealed(change: Callable[[Path], None], tm
         change(path)
         with pytest.raises(SourceChanged):
             list(segments)
+        with pytest.raises(BadInput):
+            _ = sealer.result
+
+
+@pytest.mark.parametrize("change", [longer, touched, saved_anew, removed])
+def test_a_small_file_that_moves_is_refused_before_it_leaves(change: Callable[[Path], None], tmp_path: Path) -> None:
+    path = tmp_path / "evidence"
+    path.write_bytes(b"small")
+    with Source(path) as source:
+        sealer = ItemSealer(source, keys=KEYS, recipient=ME.recipient)
+        change(path)
+        with pytest.raises(SourceChanged):
+            list(sealer.segments())
         with pytest.raises(BadInput):
             _ = sealer.result
 
