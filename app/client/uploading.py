@@ -15,7 +15,7 @@ from typing import cast
 
 from app.client.activity import COMPARING, UPLOADING, Activity, Progress
 from app.client.api import Api, Place, SegmentName
-from app.client.problems import StoreRefused
+from app.client.problems import ServiceRefused, StoreRefused
 from app.client.uploadstate import Journal
 from app.errors import Mismatch
 from app.sealing.keys import ItemKeys
@@ -28,6 +28,8 @@ PARALLEL = 4
 HELD_BYTES = 2 * MAX_SEGMENT_BYTES
 _PLACES = 3
 """How many places are asked for, one after the other, where a store does not take a segment."""
+_AGAIN = (400, 422)
+_AGAIN_AT_STORE = (400, 403, 409, 412)
 _ASKED_AT_ONCE, _ASKED_BYTES = 16, 1 << 20
 """Segments whose places are asked for in one question: so many, as long as they are small together."""
 
@@ -171,9 +173,10 @@ class Uploader:
             try:
                 await self._api.put_segment(place, held.segment.data, tell)
                 return
-            except StoreRefused as error:
-                # It stands there already, from a try whose answer was lost; or the place's time has passed.
-                if error.status not in (403, 409, 412) or not left:
+            except (StoreRefused, ServiceRefused) as error:
+                # It stands there already, from a try whose answer was lost; or the place's time has passed; or what
+                # arrived was not what was sent.
+                if error.status not in (_AGAIN_AT_STORE if isinstance(error, StoreRefused) else _AGAIN) or not left:
                     raise
             (place,) = await self._api.places(self._deposit_id, (held.name,))
 

@@ -21,6 +21,7 @@ from app.service.uploads import NO_LIMITS
 from app.statements.trust import Trust
 from app.web.application import make_application
 from storage.memory import MemoryBlobStore, MemoryRecordStore
+from storage.ports import BlobStore, RecordStore
 from tests.app.client.world_service import keys_of, trust_of
 from tests.app.rules.world import ORIGIN, World, seed
 
@@ -37,15 +38,21 @@ class Court:
     trust: Trust
     url: str
     folder: Path
-    records: MemoryRecordStore
-    blobs: MemoryBlobStore
+    records: RecordStore
+    blobs: BlobStore
 
     @asynccontextmanager
     async def client(self, name: str, **changes: Any) -> AsyncIterator[Client]:
-        """A person's client, with a folder of his own that stays."""
+        """A person's client, with a folder of his own that stays; `url`: at another address than the court's own."""
         home, clock = Home(self.folder / name), lambda: self.world.now
         async with Client(
-            home, keys_of(name), changes.pop("trust", self.trust), self.url, clock=clock, pause=at_once, **changes
+            home,
+            keys_of(name),
+            changes.pop("trust", self.trust),
+            changes.pop("url", self.url),
+            clock=clock,
+            pause=at_once,
+            **changes,
         ) as client:
             yield client
 
@@ -66,11 +73,19 @@ def terms_of(world: World) -> Terms:
 
 @asynccontextmanager
 async def court(
-    world: World, folder: Path, limits: Limits = NO_LIMITS, office: OfficeSettings | None = None
+    world: World,
+    folder: Path,
+    limits: Limits = NO_LIMITS,
+    office: OfficeSettings | None = None,
+    *,
+    records: RecordStore | None = None,
+    blobs: BlobStore | None = None,
+    terms: Terms | None = None,
 ) -> AsyncIterator[Court]:
-    """Start the registry and post what the world holds."""
-    records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: world.now)
-    terms = replace(terms_of(world), limits=limits, office=office)
+    """Start the registry, over memory if nothing else is given, and post what the world holds."""
+    records = records if records is not None else MemoryRecordStore()
+    blobs = blobs if blobs is not None else MemoryBlobStore(clock=lambda: world.now)
+    terms = replace(terms or terms_of(world), limits=limits, office=office)
     registry = Registry(terms, records, blobs, lambda: world.now)
     async with TestServer(make_application(registry)) as server:
         url = str(server.make_url("/"))
