@@ -75,7 +75,9 @@ async def test_a_segment_that_stands_there_already_is_done_when_the_service_says
     assert len(store.asked) == 2
 
 
-@pytest.mark.parametrize(("answers", "asked"), [([400], 1), ([403, 403, 403], 3), ([412, 412, 412], 3), ([307], 1)])
+@pytest.mark.parametrize(
+    ("answers", "asked"), [([404], 1), ([400, 400, 400], 3), ([403, 403, 403], 3), ([412, 412, 412], 3), ([307], 1)]
+)
 async def test_what_the_store_does_not_take_is_told_with_its_status(answers: list[int], asked: int) -> None:
     store = Store(*answers)
     with pytest.raises(StoreRefused, match=f"answered {answers[-1]}") as caught:
