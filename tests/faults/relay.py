@@ -6,7 +6,7 @@ a request.
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from enum import StrEnum, auto
 
@@ -43,6 +43,8 @@ class Relay:
     """How many bytes CUT_BODY lets through."""
     answered: int = 20
     """How many bytes of the answer TRUNCATE_ANSWER lets through."""
+    strike: Callable[[], None] | None = None
+    """Called once, when `half` bytes of one PUT have gone to the server."""
     removed: bytes = b""
     """The name of a header, in lower case, that requests lose on the way; the whole head must come in one piece."""
 
@@ -51,12 +53,13 @@ class Relay:
         answers: asyncio.Task[None] | None = None
         fault: Fault | None = None
         faults: list[Fault] = []  # shared with the task that passes the answers on
-        passed = 0
+        passed, puts = 0, False
         try:
             while piece := await reader.read(65536):
                 method = piece.split(b" ", 1)[0]
                 if method in (b"GET", b"HEAD", b"PUT", b"DELETE", b"POST"):
                     self.seen.append(piece.split(b"\r\n", 1)[0].decode("latin-1"))
+                    passed, puts = 0, method == b"PUT"
                     if self.removed:
                         head, blank, body = piece.partition(b"\r\n\r\n")
                         assert blank
@@ -82,6 +85,9 @@ class Relay:
                 passed += len(piece)
                 there.write(piece)
                 await there.drain()
+                if self.strike is not None and puts and passed >= self.half:
+                    strike, self.strike = self.strike, None
+                    strike()
                 if fault is Fault.CUT_BODY and passed >= self.half:
                     return
             if answers is not None and fault is None:
