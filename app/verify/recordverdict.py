@@ -7,6 +7,7 @@ from app.verify.verdict import Check, Outcome
 CANNOT_SHOW = (
     "what the private entries say that are counted and not shown: a refusal, an objection, an unused grant or "
     "an opening may be among them; nothing can that the shown ones rest on",
+    "what was said after the last entry of the stretch: ask a reader of the case for a newer record",
     "whether something was left out from before the request that revokes, recuses or replaces somebody: only a replay "
     "of the whole ledger by a reader of the case shows that",
     "what the sealed notes say, and whether the paper in anybody's hand is that of the order: compare its SHA-256",

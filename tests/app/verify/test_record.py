@@ -180,6 +180,18 @@ def test_an_adversary_ends_the_stretch_before_the_last_act() -> None:
     assert refused(cut)[0] == 6, "the hashes are of another stretch"
 
 
+def test_an_adversary_proves_a_stretch_that_ends_before_an_act_that_he_shows() -> None:
+    story, file = whole(), record()
+    end = file.start + len(file.leaves) - 1
+    hashes = state_of(story.world).leaves.stretch(file.start, end, len(story.world.entries))
+    shorter = replace(file, leaves=file.leaves[:-1], hashes=hashes)
+    assert refused(shorter) == (6, "wrong_stretch")
+    # Without that act it is a record as of an earlier time: it holds, and says where it ends.
+    earlier = checked(story.without(shorter, "opening"))
+    assert (earlier.outcome, earlier.status, earlier.end) == (Outcome.VERIFIED, "released", end)
+    assert any("after the last entry" in each for each in earlier.to_json()["cannot_show"])  # type: ignore[attr-defined]
+
+
 def test_an_adversary_begins_the_stretch_later_or_earlier() -> None:
     file = record()
     assert refused(replace(file, start=file.start + 1, leaves=file.leaves[1:])) == (6, "wrong_stretch")
