@@ -37,7 +37,10 @@ from app.panels.making.contribution import contribute
 from app.panels.making.deal import make_deal
 from app.panels.session import Session
 from app.panels.states import SessionStatus
-from app.rules.aggregates import Case, Panel, Request
+from app.rules.aggregates import Case, Destroyed, Panel, Request
+from app.rules.aggregates import Session as SessionRecord
+from app.rules.destroying import card_key, card_of
+from app.rules.destroying import is_over as card_is_over
 from app.rules.terms import is_over, quorum_of_grants, request_of
 from app.rules.view import WholeView
 from app.statements.kinds import (
@@ -48,6 +51,7 @@ from app.statements.kinds import (
     PanelBlame,
     PanelCard,
     PanelDeal,
+    PanelDestroy,
     ReleaseContribution,
     ReleaseDecision,
     ReleaseOrder,
@@ -138,6 +142,7 @@ class Judge:
                 duty = next(self._due(state, {each.duty for each in done}), None)
                 if duty is None:
                     self._tidy(state)
+                    await self._say_destroyed(state)
                     return tuple(done)
                 done.append(await self._carry_out(state, duty))
 
@@ -434,6 +439,26 @@ class Judge:
             return None
 
     # Afterwards
+
+    async def _say_destroyed(self, state: State) -> None:
+        """Say on the ledger what is destroyed here (SPEC 7). What cannot be said now is said at the next visit."""
+        for key in self._kept.destroyed():
+            if self._kept.holds(key):
+                continue  # a crash came before it was destroyed
+            over = [
+                each
+                for each in state.view.aggregates.values()
+                if isinstance(each, SessionRecord)
+                and state.me.id in each.judges
+                and card_key(card_of(each, state.me.id)) == key
+                and card_is_over(state.view, each, state.me.id)
+            ]
+            if over and state.view.find(Destroyed, key) is None:
+                try:
+                    await self._client.post(PanelDestroy(session=bytes.fromhex(over[0].id)))
+                except AppError:
+                    continue
+            self._kept.forget_destroyed(key)
 
     def _tidy(self, state: State) -> None:
         """Destroy what has served: shares of superseded epochs after the successor was verified, keys of attempts that

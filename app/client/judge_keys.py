@@ -87,8 +87,25 @@ class JudgeVault:
         self._put(f"host-{made.proposal.hex()}", made)
 
     def destroy_host(self, made: HostKeys) -> None:
-        """Destroy the secrets of a card; see `files.destroy_file` for what that can promise."""
+        """Destroy the secrets of a card; see `files.destroy_file` for what that can promise.
+
+        It is noted first, by the card's HE, so that the judge's word of it is given after any crash.
+        """
+        self._vault.put("secrets", f"destroyed-{made.card[70:102].hex()}", b"")
         self._vault.delete("secrets", f"host-{made.proposal.hex()}")
+
+    def destroyed(self) -> tuple[str, ...]:
+        """The keys of cards whose secrets were destroyed here, and of which nothing was said on the ledger yet."""
+        names = self._vault.names("secrets")
+        return tuple(each.removeprefix("destroyed-") for each in names if each.startswith("destroyed-"))
+
+    def holds(self, key: str) -> bool:
+        """Whether the secrets of a card are here, by its HE in hex."""
+        return any(each.card[70:102].hex() == key for each in self.hosts())
+
+    def forget_destroyed(self, key: str) -> None:
+        """It was said, or nothing is to be said of it."""
+        self._vault.delete("secrets", f"destroyed-{key}")
 
     def deal(self, session: bytes) -> DealMade | None:
         """The deal made in a session."""

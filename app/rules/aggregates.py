@@ -320,6 +320,17 @@ class Erased:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Destroyed:
+    """A judge's word that the secrets behind a card are destroyed. Its id is the card's HE (32 bytes, hex)."""
+
+    PREFIX: ClassVar = "destroyed"
+    id: Raw
+    panel_id: Digest
+    judge: Member
+    index: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Foretold:
     """Never stored: what a replay knows of a deposit whose statements an act later on the ledger erased."""
 
@@ -344,6 +355,7 @@ Aggregate = (
     | Publication
     | Trail
     | Erased
+    | Destroyed
     | Foretold
 )
 
@@ -366,6 +378,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Publication,
         Trail,
         Erased,
+        Destroyed,
     )
 }
 

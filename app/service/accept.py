@@ -16,13 +16,14 @@ from app.rules.decide import Refusal
 from app.service.aggregates import Behind
 from app.service.assembly import Offer, WrittenTooLongAgo, refused
 from app.service.erasing import check_erasure
+from app.service.handover import check_handover
 from app.service.history import History
 from app.service.notes import NoteStore
 from app.service.projections import Projections
 from app.service.statements import StatementStore
 from app.service.uploads import Uploads
 from app.service.witnesses import Publication
-from app.statements.kinds import Deposit, Erase
+from app.statements.kinds import Deposit, Erase, PanelOpen
 from app.statements.statement import Statement, parse_statement
 from ledger.proof import Proof
 from ledger.sequencer import Sequencer
@@ -99,6 +100,8 @@ class Door:
             now = self._clock()
             if isinstance(statement.claims, Deposit):
                 await self._uploads.check_deposit(statement.claims, statement.kid, now)
+            if isinstance(statement.claims, PanelOpen):
+                await check_handover(self._projections, statement.claims.header, now)
             if isinstance(statement.claims, Erase):
                 await check_erasure(self._projections, statement.claims)
             note = getattr(statement.claims, "note", None)

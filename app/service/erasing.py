@@ -25,7 +25,7 @@ from app.service import aggregates, owed
 from app.service.arrivals import KIND as PINS
 from app.service.history import History
 from app.service.places import stored_segments
-from app.service.projections import ERASE_DUE, ERASED, MEMBERS, Placed, Projections
+from app.service.projections import ERASE_DUE, ERASED, MEMBERS, Placed, Projections, asked_link
 from app.service.statements import KIND as STATEMENT
 from app.service.statements import StatementStore
 from app.service.uploads import Upload, read_upload, write_upload
@@ -52,12 +52,18 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Asked:
+    digest: Digest
+    panel_id: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Plan:
     """What is to be destroyed. `deposit_id` is None where nothing of it stood any more."""
 
     deposit_id: Id | None
     entries: tuple[_Entry, ...]
-    requests: tuple[Digest, ...]
+    requests: tuple[_Asked, ...]
     aggregates: tuple[Raw, ...]
 
 
@@ -155,7 +161,7 @@ class Eraser:
             placed = await self._projections.placed(digest)
             claims = None if text is None else parse_statement(text).claims
             if isinstance(claims, ReleaseRequest):
-                requests.append(digest)
+                requests.append(_Asked(digest=digest, panel_id=claims.panel_id))
                 keys += [f"{Request.PREFIX}/{digest.hex()}", f"{Publication.PREFIX}/{digest.hex()}"]
             elif isinstance(claims, Deposit):
                 keys += [f"{SealedCapsule.PREFIX}/{each.ct_hash.hex()}" for each in claims.capsules]
@@ -175,9 +181,10 @@ class Eraser:
                 notes += await self._delete("note", each.note.hex())
                 await self._delete_all("note-owner", f"{each.note.hex()}|")
                 await self._delete_all("link", f"note/{each.note.hex()}|")
-        for digest in plan.requests:
-            await self._delete("access", digest.hex())
-            await self._delete_all("link", f"access/{digest.hex()}|")
+        for asked in plan.requests:
+            await self._delete("access", asked.digest.hex())
+            await self._delete_all("link", f"access/{asked.digest.hex()}|")
+            await self._delete("link", f"{asked_link(asked.panel_id)}|{asked.digest.hex()}")
         for each in plan.entries:
             await self._unlist(each)
         for each in plan.entries:

@@ -31,7 +31,7 @@ from app.service.erasures import ErasureIndex
 from app.service.history import History
 from app.service.owed import DUE, due_id, format_due
 from app.service.statements import StatementStore
-from app.statements.kinds import Access, Deposit, HoldLift, HoldPlace, RetentionExtend
+from app.statements.kinds import Access, Deposit, HoldLift, HoldPlace, ReleaseRequest, RetentionExtend
 from app.statements.statement import parse_leaf, parse_statement
 from ledger.batch import Batch
 from storage.errors import AlreadyExists, Conflict
@@ -274,6 +274,8 @@ class Projections:
         if isinstance(claims, Access):
             links.append((f"access/{claims.request.hex()}", digest))
             links.append((f"served/{claims.deposit_id.hex()}", claims.recipient))
+        if isinstance(claims, ReleaseRequest):
+            links.append((asked_link(claims.panel_id), digest))
         made += [("link", f"{a}|{b}", b"") for a, b in links]
         made += [(ERASE_DUE, each.id, b"") for each in one.changes if isinstance(each, Erased)]
         if isinstance(claims, Deposit):
@@ -305,6 +307,11 @@ class Projections:
         found = await self._records.get("watermark", "it")
         if found is not None:
             await self._records.delete("watermark", "it", revision=found.revision)
+
+
+def asked_link(panel_id: bytes) -> str:
+    """From where the requests that went to a panel are linked."""
+    return f"asked/{panel_id.hex()}"
 
 
 async def read_watermark(records: RecordStore) -> Watermark | None:

@@ -210,6 +210,13 @@ DEFAULT_RULES = ReleaseRules(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PanelDestroy:
+    """A judge says that his client destroyed the secrets behind his card in a session that ended. Nobody can check."""
+
+    session: Digest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CaseOpen:
     """A case begins, with its release rules, which never change; title and docket number are in the note."""
 
@@ -458,6 +465,7 @@ Claims = (
     | PanelAck
     | PanelBlame
     | PanelClose
+    | PanelDestroy
     | CaseOpen
     | CaseAssign
     | CaseParty
@@ -497,6 +505,7 @@ KINDS: dict[str, type[Claims]] = {
     "panel.ack": PanelAck,
     "panel.blame": PanelBlame,
     "panel.close": PanelClose,
+    "panel.destroy": PanelDestroy,
     "case.open": CaseOpen,
     "case.assign": CaseAssign,
     "case.party": CaseParty,

@@ -17,11 +17,13 @@ from app.statements.kinds import (
     Erase,
     HoldLift,
     HoldPlace,
+    PanelClose,
+    PanelDestroy,
 )
 from app.statements.statement import EMPTY_SEEN, Seen
 from tests.app.rules import world as worlds
 from tests.app.rules.publishing import permit, publication, released, sealed_malformed
-from tests.app.rules.world import Release, fresh, ready_to_release, sealed
+from tests.app.rules.world import Ceremony, Release, fresh, ready_to_release, sealed
 from tests.docs.make_protocol_vectors import FOLDER, NOTES_IDENTITY, Story
 
 
@@ -33,10 +35,25 @@ class Acts(Story):
         self.release: Release = ready_to_release()
         self.world = self.release.world
         self.count_time()
+        self._destroying()
         self._mistakes()
         self._publications()
         self._anchors()
         self._erasures()
+
+    def _destroying(self) -> None:
+        world, ceremony = self.world, self.release.ceremony
+        live = ceremony.session().session
+        self.refuse("a judge destroys what he needs", "judge1", PanelDestroy(session=live))
+        spare = Ceremony(world=world, judges=worlds.JUDGES, k=2, panel_id=fresh("spare panel", 32))
+        spare.until_open()
+        ended = spare.session().session
+        world.do("registrar", PanelClose(session=ended))
+        self.refuse("a card that stands in the newest proposal", "judge1", PanelDestroy(session=ended))
+        replace(spare, judges=worlds.JUDGES[1:]).propose()
+        self.refuse("somebody who is no judge of it", "clerk", PanelDestroy(session=ended))
+        world.do("judge1", PanelDestroy(session=ended))
+        self.refuse("a second word on one card", "judge1", PanelDestroy(session=ended))
 
     def _mistakes(self) -> None:
         world, release = self.world, self.release

@@ -22,7 +22,8 @@ from app.panels.session import Session, verify_session
 from app.panels.states import SessionStatus
 from app.rules.aggregates import Panel
 from app.rules.aggregates import Session as SessionAggregate
-from app.statements.kinds import PanelDeal
+from app.statements.kinds import PanelDeal, PanelDestroy
+from app.statements.statement import parse_statement
 from tests.app.client.panel_service import JUDGES, Bench, bench, with_panel
 from tests.app.client.world_service import keys_of
 from tests.app.rules.world import seed
@@ -294,6 +295,38 @@ async def test_a_reshare_hands_the_key_to_a_new_roster_and_the_old_shares_are_de
         for judge, kept in (("judge1", 0), ("judge2", 1), ("judge3", 1), ("judge4", 1)):
             await court.acts(judge)
             assert len(list(vault_of(court, judge).hosts())) == kept
+        # Each of the first epoch says once that its secrets are destroyed; nobody says it of the current one.
+        heard = [each for each in map(parse_statement, court.service.heard) if each.kind == "panel.destroy"]
+        assert sorted(each.kid for each in heard) == sorted(court.world.id(judge) for judge in THREE)
+        assert {each.claims for each in heard} == {PanelDestroy(session=first.session)}
+        for judge in (*THREE, "judge4"):
+            await court.acts(judge)
+            assert vault_of(court, judge).destroyed() == ()
+        assert len(court.service.claims_heard("panel.destroy")) == 3
+
+
+@pytest.mark.parametrize("how", ["lost", "unanswered"])
+async def test_a_word_that_did_not_arrive_is_given_at_the_next_visit_and_once(tmp_path: Path, how: str) -> None:
+    async with with_panel(tmp_path) as court:
+        later = ("judge2", "judge3", "judge4")
+        async with court.client("registrar") as registrar:
+            await propose(registrar, tuple(court.world.id(judge) for judge in later), 2, court.panel_id)
+        for judge in later:
+            await court.acts(judge)
+        await court.approve_and_open()
+        for judge in ("judge1", "judge2", "judge3", "judge4"):
+            await court.acts(judge)
+        trouble = court.service.lost if how == "lost" else court.service.unanswered
+        trouble.add("panel.destroy")
+        await court.acts("judge1")
+        vault = vault_of(court, "judge1")
+        assert list(vault.hosts()) == []
+        assert len(vault.destroyed()) == 1
+        trouble.clear()
+        await court.acts("judge1")
+        assert vault.destroyed() == ()
+        kinds = [parse_statement(each.statement).kind for each in court.world.entries]
+        assert kinds.count("panel.destroy") == 1
 
 
 async def test_one_process_at_a_time(tmp_path: Path) -> None:
