@@ -132,9 +132,7 @@ class Audit:
         """Yield every finding; none when all is well. Raises only what the stores raise."""
         broken = False
         await self._read_key()
-        with contextlib.suppress(AppError, LedgerError, UnicodeError):  # the passes that follow name it
-            self._erasures = await ErasureIndex(self._history, self._statements).at(await self._tree.size())
-            self._replay = self._new_replay()
+        await self._read_erasures()
         published = [] if self._published is None else [self._published]
         async for each in audit_ledger(
             self._log, self._key, published, lambda done, of: self._tell("ledger", done, of)
@@ -160,8 +158,14 @@ class Audit:
     async def replay(self, size: int) -> AsyncIterator[Finding]:
         """Replay the first `size` entries and no more than that; yield the finding that ends it, if there is one."""
         self._end = size
+        await self._read_erasures()
         async for found in self._entries(size):
             yield found
+
+    async def erased_by_now(self, deposit: Deposited) -> bool:
+        """Whether an act on the ledger erased a deposit, be it after the audited size."""
+        erasures = await ErasureIndex(self._history, self._statements).at(await self._tree.size())
+        return trail_id(bytes.fromhex(deposit.id)) in erasures.deposits
 
     @property
     def deposits(self) -> Iterator[tuple[Deposited, int]]:
@@ -172,6 +176,11 @@ class Audit:
     def tree(self) -> Tree:
         """The stored ledger."""
         return self._tree
+
+    async def _read_erasures(self) -> None:
+        with contextlib.suppress(AppError, LedgerError, UnicodeError):  # the passes that follow name it
+            self._erasures = await ErasureIndex(self._history, self._statements).at(await self._tree.size())
+            self._replay = self._new_replay()
 
     async def _read_key(self) -> None:
         """The log's key, as the genesis names it: what it signed outside is checked with it."""

@@ -26,6 +26,7 @@ from app.service.arrivals import KIND as PINS
 from app.service.history import History
 from app.service.places import stored_segments
 from app.service.projections import ERASE_DUE, ERASED, MEMBERS, Placed, Projections, asked_link
+from app.service.quota import KIND as USAGE
 from app.service.statements import KIND as STATEMENT
 from app.service.statements import StatementStore
 from app.service.uploads import Upload, read_upload, write_upload
@@ -234,6 +235,7 @@ class Eraser:
             )
             if upload == blank:
                 return
+            await self._delete(USAGE, f"{upload.member}/{id}")  # it says who deposited what, and counts no more
             with suppress(Conflict):
                 await self._records.replace("upload", id, write_upload(blank), revision=found.revision)
 

@@ -128,13 +128,20 @@ class StoreAudit:
             begun = self.progress.segment if index == self.progress.entry else 0
             # What concerns the whole deposit is noted with its first segment: never twice, wherever a run was killed.
             whole = () if begun else plan.findings
-            for done, each in enumerate(plan.segments[begun:], begun + 1):
+            erased = bool(whole) and await self._audit.erased_by_now(deposit)
+            for done, each in enumerate(() if erased else plan.segments[begun:], begun + 1):
                 read = await self._look.segment(plan, each)
+                if read.findings and await self._audit.erased_by_now(deposit):
+                    erased = True
+                    break
                 self._note((*whole, *read.findings), entry=index, segment=done, size=read.size)
                 for found in (*whole, *read.findings):
                     yield found
                 whole = ()
                 self._tell(f"deposit {number} of {listed}, segments", done, len(plan.segments))
+            if erased:  # since the audit began: what is gone is gone by law
+                self._note((), entry=index + 1, segment=0)
+                continue
             self._note(whole, entry=index + 1, segment=0, deposits=1, pending=plan.owed is None)
             for found in whole:
                 yield found

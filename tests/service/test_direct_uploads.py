@@ -4,6 +4,7 @@ the server holds their holder to what was signed (SeaweedFS), through the servic
 import hashlib
 import io
 import time
+from collections.abc import AsyncIterator
 
 import pytest
 from yarl import URL
@@ -211,3 +212,30 @@ def test_stores_that_take_no_requests() -> None:
     assert direct_store(local, UploadMode.AUTO) is None
     with pytest.raises(BadInput, match="not S3"):
         direct_store(local, UploadMode.PRESIGNED)
+
+
+async def test_what_arrived_without_a_lock_is_locked_before_it_is_accepted(s3_port: int) -> None:
+    """Somebody with the store's keys put the right bytes, without a lock: they are COMPLIANCE-locked, then accepted."""
+    async with bucketed(s3_port, UploadMode.PROXY) as town:
+        await town.begin()
+        for (item, _), body in town.deposit.segments:
+
+            async def pieces(data: bytes = body) -> AsyncIterator[bytes]:
+                yield data
+
+            digest = hashlib.sha256(body).digest()
+            await town.blobs.put_new(town.key(item), pieces(), size=len(body), sha256=digest, retain_until=0)
+            stat = await town.blobs.stat(town.key(item))
+            assert stat is not None
+            assert stat.retain_until == 0
+        await town.house.upload(town.deposit)
+        town.release.world.do("lawyer1", town.deposit.claims)
+        await town.house.push()
+        admin = s3_client(town.port)
+        for item in range(3):
+            stat = await town.blobs.stat(town.key(item))
+            assert stat is not None
+            assert stat.retain_until > time.time() + 6 * DAY
+            lock = admin.get_object_retention(town.bucket, town.name(item), version_id=stat.version)
+            assert lock is not None
+            assert lock.mode == "COMPLIANCE"

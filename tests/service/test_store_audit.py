@@ -35,11 +35,13 @@ from app.statements.trust import format_trust
 from app.wiring import open_stores
 from ledger.note import NoteSigner
 from storage.errors import Unavailable
+from storage.memory import MemoryBlobStore, MemoryRecordStore
 from tests.app.rules.world import ORIGIN, Release, World, fresh, seed
 from tests.servers import S3_SECRET, S3_USER
 from tests.service.auditing import deposit_of, finished, kept, key_of, started, stores_of
 from tests.service.bucketed import DAY
 from tests.service.house import House, court, open_house, real_deposit, terms_of
+from tests.service.test_erasing import act_of, erasure, used
 
 PLAIN = begin(genesis=bytes(32), checkpoint="text\n", ledger=Seen(size=1, root=bytes(32)), now=5)
 
@@ -177,6 +179,48 @@ async def test_a_ledger_that_was_cut_off_or_is_another_is_found_by_its_checkpoin
     found = await finished(started(house, forked))
     assert found.found == ["forked at ledger"]
     assert found.progress.deposits == 2, "what can be read is read all the same"
+
+
+async def test_what_was_erased_is_no_fault_neither_before_nor_while_it_runs() -> None:
+    records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: 0)
+    release, _ = await used(records, blobs)
+    world = release.world
+    async with open_house(world, records, blobs, pushed=len(world.entries)) as house:
+        early = started(house)
+        async for _found in early.audit.findings():
+            raise AssertionError(_found)
+        begun = early.saved[0]
+    assert (begun.segments, begun.deposits) == (1, 0)
+    await act_of(release, records, blobs)
+    id = release.deposit.claims.deposit_id.hex()
+    assert [each for each in await records.page("usage") if id in each.id]
+    async with open_house(world, records, blobs, pushed=len(world.entries)) as house:
+        await house.registry.maintain()
+        assert await records.page("manifest", prefix=id) == ()
+        for left in (replace(begun, entry=0, segment=0, segments=0, bytes=0), begun, None):
+            run = await finished(started(house, left))
+            assert (run.found, run.progress.deposits) == ([], 1), left
+    assert not [each for each in await records.page("usage") if id in each.id], "it says who deposited it"
+
+
+async def test_what_goes_because_its_deposit_is_erased_meanwhile_is_no_fault() -> None:
+    records, blobs = MemoryRecordStore(), MemoryBlobStore(clock=lambda: 0)
+    release, _ = await used(records, blobs)
+    world, gone = release.world, list[str]()
+    async with open_house(world, records, blobs, pushed=len(world.entries)) as house:
+
+        async def pace(_count: int) -> None:
+            if not gone:  # while the first segment is read
+                world.approve(world.do("registrar", erasure(release)))
+                await house.push()
+                await house.registry.maintain()
+                gone.append(key_of(release, 2))
+                del blobs._blobs.stats[gone[0]]
+
+        run = await finished(started(house, pace=pace))
+        assert gone
+        assert (run.found, run.progress.deposits) == ([], 1)
+        assert run.progress.segments == 2 + 3
 
 
 async def test_a_statement_that_is_gone_is_found(two: tuple[House, Release]) -> None:
