@@ -32,6 +32,8 @@ from tests.conftest import IN_CI
 from tests.ledger.growing import GrowingLog
 from tests.monitor.shown import DictSource, files_of
 from tests.service.house import House, open_house, terms_of
+from tests.service.test_commands import written
+from tests.service.test_export import export, filled, plain_server
 from tests.witness.serving import NOW, cosigner, request, serving
 
 LOCK = Path(__file__).with_name("aics.lock")
@@ -126,6 +128,25 @@ async def test_their_client_audits_our_service_over_http() -> None:
                 assert bundle is not None
 
         await asyncio.to_thread(look)
+
+
+def test_their_client_audits_a_static_copy_on_a_plain_web_server(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It knows nothing of us: `muniment export --static`, Python's file server, and their reader over HTTP."""
+    world = peopled()
+    folder, size = written(tmp_path / "registry", world), len(world.entries)
+    asyncio.run(filled(folder, world))
+    export(capsys, folder, tmp_path / "out")
+    with plain_server(tmp_path / "out") as url:
+        reader = tlog.HttpTileReader(url, proxies={})
+        note = tlog.parse_note(reader.read_checkpoint())
+        found = tlog.verify_checkpoint(note, tlog.parse_vkey(KEY.text), expected_origin=ORIGIN)
+        assert (found.ok, found.size) == (True, size), found.error
+        report = tlog.audit_tiles(reader, found.size, found.root)
+        assert (report.size, report.bundles) == (size, 1)
+        verified = tlog.VerifiedTileReader(reader, found.size, found.root)
+        assert [verified.entry(each.index) for each in world.entries] == [each.leaf.encode() for each in world.entries]
 
 
 def test_their_audit_reads_our_tiles_and_finds_a_changed_one() -> None:

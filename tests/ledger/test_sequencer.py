@@ -2,6 +2,7 @@
 
 import asyncio
 import dataclasses
+import random
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -294,6 +295,47 @@ def test_writers_that_race_make_one_log(plan: list[tuple[int, int]], full: int) 
             await writer.close()
 
     asyncio.run(race())
+
+
+@pytest.mark.parametrize("seed", range(4))
+async def test_under_contention_no_writer_is_left_behind(seed: int) -> None:
+    """Three writers meet at every size, each with two who ask again at once: each gets about its share."""
+    rng = random.Random(seed)
+
+    class Slow(DictStore):
+        """Each look and each write takes some turns of the loop, as on a network."""
+
+        async def insert(self, start: int, data: bytes) -> bool:
+            await self._travel()
+            done = await super().insert(start, data)
+            await self._travel()
+            return done
+
+        async def read(self, start: int) -> bytes | None:
+            await self._travel()
+            return await super().read(start)
+
+        async def _travel(self) -> None:
+            for _ in range(rng.randrange(1, 6)):
+                await asyncio.sleep(0)
+
+    store, counts, over = Slow(), [0, 0, 0], asyncio.Event()
+    writers = [new(store, full=1) for _ in range(3)]
+
+    async def client(who: int, number: int) -> None:
+        while not over.is_set():
+            await writers[who].submit(b"%d of %d.%d" % (counts[who], who, number))
+            counts[who] += 1
+            if sum(counts) >= 240:
+                over.set()
+
+    for writer in writers:
+        await writer.start()
+    await asyncio.gather(*(client(who, number) for who in range(3) for number in range(2)))
+    for writer in writers:
+        await writer.close()
+    assert len(set(stored(store))) == sum(counts)
+    assert min(counts) > max(counts) / 3, counts
 
 
 async def test_the_loser_of_a_race_is_told_of_the_winners_batch_and_decides_again() -> None:
