@@ -98,7 +98,7 @@ class Plan(Generic[SubmissionT]):
     """A decided batch: what to append and for whom, and what was decided; what has no outcome is left over."""
 
     entries: list[bytes]
-    accepted: list[tuple[int, SubmissionT]]
+    accepted: Sequence[tuple[int, SubmissionT]]
     outcomes: Sequence[Outcome]
 
     @property
