@@ -10,7 +10,19 @@ from app.canonical import format_json, parse_json
 from app.fields import B64, Int, Parsed, Text, read_record, write_record
 from app.panels.release_states import CapsuleState, RequestState
 from app.panels.states import PanelState, SessionState
-from app.statements.kinds import DEFAULT_RULES, Authority, Capsule, Digest, Id, Key, Member, Notes, ReleaseRules, Role
+from app.statements.kinds import (
+    DEFAULT_RULES,
+    Authority,
+    Capsule,
+    Digest,
+    Id,
+    Key,
+    Member,
+    Notes,
+    ReleaseRules,
+    Role,
+    Scope,
+)
 
 
 def _as_is(text: str, _what: str) -> str:
@@ -331,6 +343,26 @@ class Destroyed:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Delegation:
+    """Who may act for whom in a case, in what, and until when (Unix seconds)."""
+
+    principal: Member
+    delegate: Member
+    scope: tuple[Scope, ...]
+    until: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delegations:
+    """The delegations of a case; those that ran out stay until they are given anew."""
+
+    PREFIX: ClassVar = "delegations"
+    id: Raw
+    case_id: Id
+    given: tuple[Delegation, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Foretold:
     """Never stored: what a replay knows of a deposit whose statements an act later on the ledger erased."""
 
@@ -356,6 +388,7 @@ Aggregate = (
     | Trail
     | Erased
     | Destroyed
+    | Delegations
     | Foretold
 )
 
@@ -379,6 +412,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Trail,
         Erased,
         Destroyed,
+        Delegations,
     )
 }
 

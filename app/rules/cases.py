@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from app.panels.record import parse_record
 from app.rules.act import Act, person_of, refuse
-from app.rules.aggregates import Aggregate, Case, Epoch, Panel, Person, Recusing
+from app.rules.aggregates import Aggregate, Case, Delegations, Epoch, Panel, Person, Recusing
 from app.rules.view import View
-from app.statements.kinds import CaseAssign, CaseOpen, CaseParty, CaseRecuse
+from app.statements.kinds import CaseAssign, CaseOpen, CaseParty, CaseRecuse, Scope
 
 
 def case_of(view: View, case_id: bytes) -> Case:
@@ -18,10 +18,27 @@ def case_of(view: View, case_id: bytes) -> Case:
     return case
 
 
-def reads_case(view: View, case: Case, person: Person) -> bool:
-    """Whether an active member may read what concerns a case."""
+def reads_case(view: View, case: Case, person: Person, now: int | None = None) -> bool:
+    """Whether an active member may read what concerns a case; at a time, also for whom he acts (`principals`)."""
     if not person.active:
         return False
+    if _concerned(view, case, person):
+        return True
+    return now is not None and any(True for _ in principals(view, case, person, now))
+
+
+def principals(view: View, case: Case, person: Person, now: int, scope: Scope | None = None) -> Iterator[Person]:
+    """For whom a member acts in a case at a time: those who delegated to him, are active, and are still concerned."""
+    found = view.find(Delegations, case.id)
+    for each in found.given if found is not None else ():
+        if each.delegate != person.id or each.until <= now or (scope is not None and scope not in each.scope):
+            continue
+        principal = view.find(Person, each.principal)
+        if principal is not None and principal.active and _concerned(view, case, principal):
+            yield principal
+
+
+def _concerned(view: View, case: Case, person: Person) -> bool:
     if person.id in (case.opened_by, case.presiding, *case.parties):
         return True
     for panel_id in case.panels:

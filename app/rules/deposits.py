@@ -10,8 +10,8 @@ from app.panels.capsule import check_public, label
 from app.panels.record import parse_record
 from app.panels.release_states import CapsuleState
 from app.rules.act import Act, refuse
-from app.rules.aggregates import Aggregate, Case, Deposited, Epoch, Erased, Foretold, Panel, SealedCapsule
-from app.rules.cases import case_of
+from app.rules.aggregates import Aggregate, Case, Deposited, Epoch, Erased, Foretold, Panel, Person, SealedCapsule
+from app.rules.cases import case_of, principals
 from app.rules.view import View
 from app.statements.kinds import Capsule, Deposit
 
@@ -22,8 +22,7 @@ def deposit(act: Act[Deposit]) -> Iterator[Aggregate]:
     claims = act.claims
     case = case_of(act.view, claims.case_id)
     deposit_id = claims.deposit_id.hex()
-    if signer.id not in case.parties:
-        raise refuse("not_in_case", f"the member {signer.id} is not in the case {case.id}", "Have him join it first.")
+    depositor = signer if signer.id in case.parties else _principal(act, case, signer)
     if act.view.find(Deposited, deposit_id) is not None or is_erased(act.view, claims.deposit_id):
         raise refuse("id_in_use", f"the deposit id {deposit_id} is in use", "Draw 16 fresh random bytes.")
     if len({each.panel_id for each in claims.capsules}) != len(claims.capsules):
@@ -33,7 +32,7 @@ def deposit(act: Act[Deposit]) -> Iterator[Aggregate]:
     yield Deposited(
         id=deposit_id,
         case_id=claims.case_id,
-        depositor=signer.id,
+        depositor=depositor.id,
         digest=act.statement.digest,
         manifest_hash=claims.manifest_hash,
         capsules=claims.capsules,
@@ -42,6 +41,18 @@ def deposit(act: Act[Deposit]) -> Iterator[Aggregate]:
         yield SealedCapsule(
             id=capsule.ct_hash.hex(), deposit_id=claims.deposit_id, state=CapsuleState(ct_hash=capsule.ct_hash)
         )
+
+
+def _principal(act: Act[Deposit], case: Case, signer: Person) -> Person:
+    """For whom somebody who is not of the case deposits: exactly one depositor must have let him."""
+    found = tuple(principals(act.view, case, signer, act.circumstances.now, "deposit"))
+    if not found:
+        raise refuse("not_in_case", f"the member {signer.id} is not in the case {case.id}", "Have him join it first.")
+    if len(found) > 1:
+        raise refuse(
+            "ambiguous_principal", f"the member {signer.id} deposits for several members of the case {case.id}"
+        )
+    return found[0]
 
 
 def _check_capsule(view: View, case: Case, claims: Deposit, capsule: Capsule) -> None:

@@ -12,6 +12,7 @@ from app.rules.view import View
 from app.statements.keys import thumbprint
 from app.statements.kinds import (
     CaseAssign,
+    CaseDelegate,
     CaseOpen,
     CaseParty,
     MemberEnrol,
@@ -49,6 +50,8 @@ def links_of(admitted: Admitted) -> tuple[tuple[str, str], ...]:
     if isinstance(claims, CaseOpen):
         opened = next(each for each in admitted.changes if isinstance(each, Case))
         return ((f"member/{opened.opened_by}", f"case/{opened.id}"),)
+    if isinstance(claims, CaseDelegate):
+        return ((f"member/{claims.delegate}", f"case/{claims.case_id.hex()}"),)
     if isinstance(claims, CaseParty):
         return ((f"member/{claims.member}", f"case/{claims.case_id.hex()}"),)
     if isinstance(claims, CaseAssign):
@@ -60,10 +63,10 @@ def links_of(admitted: Admitted) -> tuple[tuple[str, str], ...]:
     return ()
 
 
-def reads_topic(view: View, topic: str, person: Person) -> bool:
+def reads_topic(view: View, topic: str, person: Person, now: int | None = None) -> bool:
     """Whether a member may read the statements of a topic. Sharing a case with a member is the case's own listing."""
     prefix, _, id = topic.partition("/")
     if prefix == "member":
         return person.active and (person.id == id or person.role == "registrar")
     case = view.find(Case, id)
-    return case is not None and reads_case(view, case, person)
+    return case is not None and reads_case(view, case, person, now)

@@ -87,7 +87,10 @@ class Projections:
         genesis: bytes,
         retention_days: int,
         law: Law = decide,
+        clock: Callable[[], int] | None = None,
     ) -> None:
+        """Without a clock nobody reads for somebody else."""
+        self._clock = clock
         self.size, self.time = 0, 0
         self._records, self._history, self._statements = records, history, statements
         self._aggregates = AggregateStore(records)
@@ -97,6 +100,10 @@ class Projections:
         self._moving = asyncio.Lock()  # whoever holds it moves `size`
 
     # Reading.
+
+    def now(self) -> int | None:
+        """Unix seconds, by which a delegation runs out."""
+        return self._clock() if self._clock is not None else None
 
     async def placed(self, digest: bytes) -> Placed | None:
         """Return where the statement of that digest stands, or None."""

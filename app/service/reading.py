@@ -132,7 +132,7 @@ class Reading:
         return placed
 
     async def _reads(self, topic: str, person: Person) -> bool:
-        return await self._projections.ask(lambda view: reads_topic(view, topic, person))
+        return await self._projections.ask(lambda view: reads_topic(view, topic, person, self._projections.now()))
 
     async def _page(self, topics: Sequence[str], after: int, limit: int) -> tuple[tuple[Listed, ...], bool]:
         lines: list[tuple[tuple[int, bytes], ...]] = []

@@ -122,6 +122,7 @@ class Registry:
             origin=terms.origin,
             genesis=terms.genesis,
             retention_days=terms.retention_days,
+            clock=clock,
             law=law,
         )
         assembly = EvidenceAssembly(self.projections, self.history, origin=terms.origin, genesis=terms.genesis)

@@ -18,6 +18,7 @@ from app.errors import BadInput, Refused
 from app.fields import Int, read_record, write_record
 from app.panels.capsule import BOX_BYTES, box_hash
 from app.rules.aggregates import Case, Deposited, KeyHolder, Person
+from app.rules.cases import principals
 from app.rules.view import View
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
 from app.service.arrivals import Pins, UploadMode, conflict, direct_store, look, look_at_all, missing
@@ -102,15 +103,20 @@ class Uploads:
         `announced` is how many bytes will come, as the client knows. Raises Refused (`quota_exceeded`, …).
         """
 
-        def look(view: View) -> tuple[Case | None, bool]:
-            return view.find(Case, case_id.hex()), view.find(Deposited, deposit_id.hex()) is not None
+        def look(view: View) -> tuple[Case | None, bool, bool]:
+            case = view.find(Case, case_id.hex())
+            own = case is not None and person.id in case.parties
+            may = own or (
+                case is not None and len(tuple(principals(view, case, person, self._clock(), "deposit"))) == 1
+            )
+            return case, view.find(Deposited, deposit_id.hex()) is not None, may
 
-        case, deposited = await self._projections.ask(look)
+        case, deposited, may = await self._projections.ask(look)
         if deposited:
             raise _in_use(deposit_id)
         if case is None:
             raise Refused(f"there is no case {case_id.hex()}", "Check the case's id.", code="unknown_case")
-        if person.role != "depositor" or person.id not in case.parties:
+        if person.role != "depositor" or not may:
             raise Refused(
                 f"only a depositor of the case {case.id} deposits there", "Have him join it first.", code="forbidden"
             )

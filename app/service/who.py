@@ -64,9 +64,9 @@ async def may_read(projections: Projections, topic: str | None, person: Person |
     if person is None:
         return False
     reader, subject = person, topic
-    if await projections.ask(lambda view: reads_topic(view, subject, reader)):
+    if await projections.ask(lambda view: reads_topic(view, subject, reader, projections.now())):
         return True
     if not topic.startswith("member/"):
         return False
     cases = [each for each in await projections.linked(topic) if each.startswith("case/")]
-    return await projections.ask(lambda view: any(reads_topic(view, each, reader) for each in cases))
+    return await projections.ask(lambda view: any(reads_topic(view, each, reader, projections.now()) for each in cases))

@@ -252,6 +252,27 @@ class CaseRecuse:
     note: Note
 
 
+Scope = Literal["read", "deposit", "prepare"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseDelegate:
+    """A person of the case lets another act for him in it until a time (Unix seconds): to read, deposit or prepare."""
+
+    case_id: Id
+    delegate: Member
+    scope: Annotated[tuple[Scope, ...], Many(least=1, most=3)]
+    until: Annotated[int, Int()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CaseUndelegate:
+    """He ends that before its time."""
+
+    case_id: Id
+    delegate: Member
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capsule:
     """A deposit's secret sealed to one panel: the public part (161 bytes) and what it binds to."""
@@ -470,6 +491,8 @@ Claims = (
     | CaseAssign
     | CaseParty
     | CaseRecuse
+    | CaseDelegate
+    | CaseUndelegate
     | Deposit
     | DepositAcknowledge
     | DepositWithdraw
@@ -510,6 +533,8 @@ KINDS: dict[str, type[Claims]] = {
     "case.assign": CaseAssign,
     "case.party": CaseParty,
     "case.recuse": CaseRecuse,
+    "case.delegate": CaseDelegate,
+    "case.undelegate": CaseUndelegate,
     "deposit": Deposit,
     "deposit.acknowledge": DepositAcknowledge,
     "deposit.withdraw": DepositWithdraw,

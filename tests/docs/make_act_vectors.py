@@ -11,6 +11,8 @@ from app.rules.aggregates import Trail
 from app.rules.deposits import trail_id
 from app.statements.kinds import (
     Anchor,
+    CaseDelegate,
+    CaseUndelegate,
     DepositAcknowledge,
     DepositSupersede,
     DepositWithdraw,
@@ -36,6 +38,7 @@ class Acts(Story):
         self.world = self.release.world
         self.count_time()
         self._destroying()
+        self._delegations()
         self._mistakes()
         self._publications()
         self._anchors()
@@ -54,6 +57,21 @@ class Acts(Story):
         self.refuse("somebody who is no judge of it", "clerk", PanelDestroy(session=ended))
         world.do("judge1", PanelDestroy(session=ended))
         self.refuse("a second word on one card", "judge1", PanelDestroy(session=ended))
+
+    def _delegations(self) -> None:
+        world, case_id = self.world, self.release.case_id
+        world.enrol("staff", "depositor")
+        until = world.now + 86_400
+        given = CaseDelegate(case_id=case_id, delegate=world.id("staff"), scope=("read", "deposit"), until=until)
+        mine = sealed(world, self.release.ceremony, case_id, "by staff").claims
+        self.refuse("staff deposits without a delegation", "staff", mine)
+        self.refuse("a party lets others deposit", "lawyer2", given)
+        self.refuse("a delegation without an end", "lawyer1", replace(given, until=until + 500 * 86_400))
+        world.do("lawyer1", given)
+        world.do("staff", mine)
+        self.refuse("a delegate passes it on", "staff", replace(given, delegate=world.id("lawyer2")))
+        world.do("lawyer1", CaseUndelegate(case_id=case_id, delegate=world.id("staff")))
+        self.refuse("a delegation is ended twice", "lawyer1", CaseUndelegate(case_id=case_id, delegate=given.delegate))
 
     def _mistakes(self) -> None:
         world, release = self.world, self.release

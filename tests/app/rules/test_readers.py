@@ -9,7 +9,9 @@ from app.rules.replay import Replay
 from app.statements.kinds import (
     KINDS,
     CaseAssign,
+    CaseDelegate,
     CaseRecuse,
+    CaseUndelegate,
     DepositAcknowledge,
     DepositSupersede,
     DepositWithdraw,
@@ -46,6 +48,8 @@ PRIVATE = {
     "case.assign": CASE,
     "case.party": CASE,
     "case.recuse": CASE,
+    "case.delegate": CASE,
+    "case.undelegate": CASE,
     "deposit": CASE,
     "deposit.acknowledge": CASE,
     "deposit.withdraw": CASE,
@@ -94,6 +98,10 @@ def whole() -> tuple[World, list[Admitted]]:
     old = release.deposit.claims.deposit_id
     world.do("lawyer1", DepositSupersede(deposit_id=old, by=later.deposit_id, note=None))
     world.do("lawyer1", DepositWithdraw(deposit_id=later.deposit_id, note=None))
+    outsider = world.id("outsider")
+    given = CaseDelegate(case_id=release.case_id, delegate=outsider, scope=("read",), until=world.now + 9)
+    world.do("lawyer1", given)
+    world.do("lawyer1", CaseUndelegate(case_id=release.case_id, delegate=outsider))
     world.do("judge3", CaseRecuse(case_id=release.case_id, judge=world.id("judge3"), note=None))
     deposit_id = release.deposit.claims.deposit_id
     hold = world.do("clerk", HoldPlace(deposit_id=deposit_id, note=None)).digest
