@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from storage.errors import AlreadyExists, BadName, Damaged, Unavailable
+from storage.errors import AlreadyExists, BadName, Damaged, Full, Unavailable
 from storage.ports import MAX_RECORD_BYTES, RecordStore
 from storage.sqlite import SqliteRecordStore
 from storage.sqlite_file import APPLICATION_ID
@@ -158,7 +158,7 @@ async def test_a_full_disk_is_unavailable_and_takes_nothing_back(tmp_path: Path)
     outcomes = await asyncio.gather(
         *(store.insert("k", f"{index}", bytes(100_000)) for index in range(4)), return_exceptions=True
     )
-    assert [type(outcome) for outcome in outcomes] == [Unavailable] * 4
+    assert [type(outcome) for outcome in outcomes] == [Full] * 4
     assert "full" in str(outcomes[0])
     assert [record.id for record in await store.page("k")] == ["kept"]
     connection.execute("PRAGMA max_page_count = 1000000")
