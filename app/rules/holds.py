@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from app.rules.act import Act, refuse
 from app.rules.aggregates import Aggregate, Case, Deposited, Epoch, Panel
-from app.rules.cases import case_of, not_recused
+from app.rules.cases import case_of, no_conflict, not_recused
 from app.rules.deposits import deposit_of
 from app.rules.view import View
 from app.statements.kinds import HoldLift, HoldPlace, RetentionExtend
@@ -62,6 +62,7 @@ def _deposit(act: Act[HoldPlace | HoldLift | RetentionExtend], deposit_id: bytes
     found = deposit_of(act.view, deposit_id)
     case = case_of(act.view, found.case_id)
     not_recused(case, signer.id)
+    no_conflict(case, signer.id)
     if signer.id not in (case.opened_by, case.presiding) and not _sits(act.view, case, signer.id):
         raise refuse(
             "not_in_case",

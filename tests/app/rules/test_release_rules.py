@@ -16,6 +16,8 @@ from app.statements.kinds import (
     CaseOpen,
     CaseParty,
     CaseRecuse,
+    HoldLift,
+    HoldPlace,
     ReleaseObjection,
     ReleaseRules,
     ReleaseWithdraw,
@@ -159,6 +161,18 @@ def test_what_a_judge_contributed_before_he_became_a_party_counts() -> None:
     world.do("clerk", CaseParty(case_id=release.case_id, member=world.id("judge3"), note=None))
     released(release, "judge2")
     assert found(release).state.released
+
+
+def test_an_adversary_who_is_a_judge_and_a_party_lifts_no_hold() -> None:
+    release = ready_to_release()
+    world = release.world
+    hold = HoldPlace(deposit_id=release.deposit.claims.deposit_id, note=None)
+    placed = world.do("judge2", hold)
+    lift = HoldLift(deposit_id=hold.deposit_id, hold=placed.digest, note=None)
+    world.do("clerk", CaseParty(case_id=release.case_id, member=world.id("judge3"), note=None))
+    assert world.refused("judge3", lift) == "conflict"
+    assert world.refused("judge3", hold) == "conflict"
+    world.do("judge2", lift)
 
 
 # Notice and objection
