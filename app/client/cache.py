@@ -79,7 +79,7 @@ class Cache:
 
     def set_private(self, private: Private) -> None:
         """Keep what was listed."""
-        self._vault.put("cache", "private", format_json(write_record(private)).encode())
+        self._vault.put("cache", "private", format_json(write_record(private)).encode(), durable=False)
 
 
 def _lines(path: Path) -> list[str]:

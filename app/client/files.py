@@ -30,18 +30,19 @@ def make_folder(path: Path) -> None:
     path.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def write_file(path: Path, data: bytes, *, mode: int = 0o600) -> None:
+def write_file(path: Path, data: bytes, *, mode: int = 0o600, durable: bool = True) -> None:
     """Replace a file at once and durably: after a crash, or without room, it has the old or the new content.
 
-    Raises what `unwritable` gives.
+    Not `durable`, it may be old, torn or gone after the machine lost its power: for what can be made again, by a reader
+    that sees such a file for what it is. Raises what `unwritable` gives.
     """
     try:
-        _write_file(path, data, mode)
+        _write_file(path, data, mode, durable=durable)
     except OSError as error:
         raise unwritable(path, error) from error
 
 
-def _write_file(path: Path, data: bytes, mode: int) -> None:
+def _write_file(path: Path, data: bytes, mode: int, *, durable: bool) -> None:
     make_folder(path.parent)
     aside = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     descriptor = os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
@@ -49,12 +50,14 @@ def _write_file(path: Path, data: bytes, mode: int) -> None:
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                os.fsync(file.fileno())
         aside.replace(path)
     except BaseException:
         aside.unlink(missing_ok=True)
         raise
-    sync_folder(path.parent)
+    if durable:
+        sync_folder(path.parent)
 
 
 def read_file(path: Path, what: str, *, most: int = MAX_FILE_BYTES) -> bytes:
@@ -73,8 +76,10 @@ def read_file(path: Path, what: str, *, most: int = MAX_FILE_BYTES) -> bytes:
     return data
 
 
-def destroy_file(path: Path) -> None:
+def destroy_file(path: Path, *, last: bool = True) -> None:
     """Overwrite a file once and remove it; nothing happens where there is none.
+
+    Where it is not the `last` of several in its folder, its removal may wait for theirs: its content is gone already.
 
     Overwriting is an attempt: a journal, a copy-on-write file system, a flash translation layer or a backup may keep
     the old bytes. What lies in a person's folder is therefore encrypted at all times, and only the disk's own
@@ -89,7 +94,8 @@ def destroy_file(path: Path) -> None:
         path.unlink()
     except FileNotFoundError:
         return
-    sync_folder(path.parent)
+    if last:
+        sync_folder(path.parent)
 
 
 def sync_folder(path: Path) -> None:

@@ -204,9 +204,9 @@ class Vault:
         self._home, self._keys, self._rng = home, keys, rng
         self._recipient = keys.notes.recipient
 
-    def put(self, area: Area, name: str, data: bytes) -> None:
-        """Encrypt and keep; durable on return. A value of that name is replaced at once."""
-        write_file(self._path(area, name), encrypt_bytes(data, [self._recipient], self._rng))
+    def put(self, area: Area, name: str, data: bytes, *, durable: bool = True) -> None:
+        """Encrypt and keep; durable on return if nothing else is said. A value of that name is replaced at once."""
+        write_file(self._path(area, name), encrypt_bytes(data, [self._recipient], self._rng), durable=durable)
 
     def get(self, area: Area, name: str) -> bytes | None:
         """Return a value, or None. Raises Mismatch when the file was altered or is not for these keys."""
@@ -215,13 +215,13 @@ class Vault:
             return None
         return decrypt_bytes(read_file(path, f"the file {name}"), [self._keys.notes])
 
-    def delete(self, area: Area, name: str) -> None:
-        """Overwrite and remove; see `files.destroy_file` for what that can promise.
+    def delete(self, area: Area, name: str, *, last: bool = True) -> None:
+        """Overwrite and remove; see `files.destroy_file` for what that can promise, and for `last`.
 
         What a crash left aside while a value of that name was written goes too: it holds the same secret.
         """
         path = self._path(area, name)
-        destroy_file(path)
+        destroy_file(path, last=last)
         for aside in path.parent.glob(f".{path.name}.*"):
             destroy_file(aside)
 

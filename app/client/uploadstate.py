@@ -131,8 +131,10 @@ class UploadStore:
         """Destroy everything about an upload; what holds the secret goes first."""
         name = deposit_id.hex()
         for each in (name, f"{name}.final", f"{name}.inventory"):
-            self._vault.delete("uploads", each)
-        destroy_file(self._folder / f"{name}.journal")
+            self._vault.delete("uploads", each, last=False)
+        destroy_file(self._folder / f"{name}.journal", last=False)
+        if self._folder.is_dir():
+            sync_folder(self._folder)  # once for all four
 
     def _read(self, record: type[T], name: str) -> T | None:
         data = self._vault.get("uploads", name)

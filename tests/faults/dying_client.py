@@ -83,11 +83,11 @@ def spring(trap: Trap) -> None:
     def kept_file(name: str, verb: str) -> None:
         inner = getattr(Vault, name)
 
-        def stepped(vault: Vault, area: str, file: str, *rest: Any) -> None:
+        def stepped(vault: Vault, area: str, file: str, *rest: Any, **named: Any) -> None:
             match = _FILE.fullmatch(file)
             noun = "kept" if area == "kept" else (match and match[1]) or "plan"
             with trap.at(f"{verb} {noun}" if match else "other file"):
-                inner(vault, area, file, *rest)
+                inner(vault, area, file, *rest, **named)
 
         setattr(Vault, name, stepped)
 
@@ -99,9 +99,9 @@ def spring(trap: Trap) -> None:
         with trap.at("note segment"):
             record(journal, *rest)
 
-    def destroyed(path: Path) -> None:
+    def destroyed(path: Path, **named: Any) -> None:
         with trap.at("delete journal" if path.suffix == ".journal" else "other file"):
-            destroy(path)
+            destroy(path, **named)
 
     setattr(Journal, "record", noted)  # noqa: B010 - a method is not assigned to
     vars(uploadstate)["destroy_file"] = destroyed

@@ -19,13 +19,16 @@ from tests.app.client.test_release import deposit_of, kept, opened, released
 
 BIG = os.urandom(1 << 20) * 70  # three segments
 FILES = (("case/video.mp4", BIG), ("case/letter.txt", b"a letter"))
+SMALL = (("case/video.mp4", b"a short one"), ("case/letter.txt", b"a letter"))
 MIDDLE = (SEGMENT_PLAIN_BYTES, 2 * SEGMENT_PLAIN_BYTES)
 
 
 @asynccontextmanager
-async def damaged(tmp_path: Path, *places: tuple[int, int]) -> AsyncIterator[tuple[Bench, bytes, dict[Any, bytes]]]:
+async def damaged(
+    tmp_path: Path, *places: tuple[int, int], files: tuple[tuple[str, bytes], ...] = FILES
+) -> AsyncIterator[tuple[Bench, bytes, dict[Any, bytes]]]:
     """A released deposit with one bit changed in each of some segments; the third value mends them."""
-    async with released(tmp_path, *FILES) as (court, asked):
+    async with released(tmp_path, *files) as (court, asked):
         stored = court.service.evidence[deposit_of(court).hex()].segments
         good = {place: stored[place] for place in places}
         for place, data in good.items():
@@ -78,7 +81,7 @@ async def test_a_damaged_segment_is_named_and_the_rest_is_fetched(tmp_path: Path
 
 @pytest.mark.parametrize("status", [404, 500, 503])
 async def test_a_segment_that_is_not_served_is_named_too(tmp_path: Path, status: int) -> None:
-    async with damaged(tmp_path) as (court, _, good):
+    async with damaged(tmp_path, files=SMALL) as (court, _, good):
         court.service.lies[f"/v1/deposits/{deposit_of(court).hex()}/segments/1/0"] = status
         with pytest.raises(Incomplete, match=r"segment 0 of item 1 .* is not served") as caught:
             await fetched(court, tmp_path / "sealed")
@@ -112,8 +115,8 @@ async def _given(state: Any) -> Any:
 
 
 async def test_who_may_not_download_learns_so_at_once(tmp_path: Path) -> None:
-    async with damaged(tmp_path) as (court, _, _good):
-        court.service.lies[f"/v1/deposits/{deposit_of(court).hex()}/segments/1/1"] = 403
+    async with damaged(tmp_path, files=SMALL) as (court, _, _good):
+        court.service.lies[f"/v1/deposits/{deposit_of(court).hex()}/segments/1/0"] = 403
         with pytest.raises(Refused) as caught:
             await fetched(court, tmp_path / "sealed")
         assert not isinstance(caught.value, Incomplete)
@@ -243,7 +246,7 @@ async def test_partial_files_take_no_items_name_and_overwrite_nothing(tmp_path: 
 
 
 async def test_an_opening_that_was_killed_leaves_no_plaintext_behind_the_next(tmp_path: Path) -> None:
-    async with damaged(tmp_path) as (court, asked, _good):
+    async with damaged(tmp_path, files=SMALL) as (court, asked, _good):
         out = tmp_path / "out"
         (out / "case").mkdir(parents=True)
         left = out / "case" / ".unsealing-abc.part"
