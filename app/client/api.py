@@ -217,6 +217,10 @@ class Api:
         data = await self._call("GET", f"v1/statements/{digest.hex()}", most=MAX_STATEMENT_BYTES, signed_in=private)
         return _text(data, f"the statement {digest.hex()}")
 
+    async def anchoring(self) -> dict[str, Any]:
+        """What the service says of how anchoring goes (docs/http.md)."""
+        return _object(await self._call("GET", "v1/anchors", most=MAX_ANCHOR_BYTES))
+
     async def anchor(self, digest: bytes) -> StoredAnchor | None:
         """An anchor by the SHA-256 of its bytes; None where the service has none. Nothing of it is checked yet."""
         try:

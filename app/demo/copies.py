@@ -47,6 +47,7 @@ async def copy_registry(source: Path, target: Path) -> None:
     local = local_settings(settings, target)
     if settings.records == local_settings(settings, source).records:
         await asyncio.to_thread(_copy_folder, source, target)
+        (target / FILE_NAME).write_text(format_settings(local, folder=target.absolute()), encoding="utf-8")
         return
     shutil.copytree(source / "keys", target / "keys")
     if settings.witnesses is not None and local.witnesses is not None:
@@ -70,6 +71,7 @@ def local_settings(settings: Settings, folder: Path) -> Settings:
         log_key=beside.log_key,
         service_key=beside.service_key,
         witnesses=folder.absolute() / "witnesses.txt" if settings.witnesses is not None else None,
+        anchors=None,  # nobody vouches for a copy
     )
 
 

@@ -11,6 +11,7 @@ from app.client.judge import Judge
 from app.client.registrar import approve, open_session, propose, roster
 from app.client.session import Client
 from app.demo.cast import AUTHORITY, REQUIRED, Cast, Person, now
+from app.demo.outside import Outside
 from app.demo.process import free_port
 from app.demo.witnesses import make_witnesses
 from app.errors import Mismatch
@@ -34,8 +35,8 @@ class Founded:
     log: VerifierKey
 
 
-async def found_registry(folder: Path, cast: Cast, stores: Mapping[str, str]) -> Founded:
-    """Make two witnesses, genesis, trust file and policy, and write the registry's folder.
+async def found_registry(folder: Path, cast: Cast, stores: Mapping[str, str], outside: Outside) -> Founded:
+    """Make two witnesses, genesis, trust file and policy, and write the registry's folder. `outside` vouches for time.
 
     `stores`: the URLs of `records` and `blobs`, where they do not lie beside the configuration.
     """
@@ -52,14 +53,19 @@ async def found_registry(folder: Path, cast: Cast, stores: Mapping[str, str]) ->
         now=now(),
         rng=os.urandom,
         witnesses=witnesses,
+        tsa=outside.tsa(),
+        headers=outside.headers(),
     )
     settings = registry_settings(folder, origin=ORIGIN, genesis=founding.genesis.digest, port=free_port())
-    settings = replace(settings, witnesses=folder / "witnesses.txt", publication_milliseconds=20)
+    settings = replace(
+        settings, witnesses=folder / "witnesses.txt", publication_milliseconds=20, anchors=folder / "anchors.toml"
+    )
     settings = replace(
         settings, records=stores.get("records", settings.records), blobs=stores.get("blobs", settings.blobs)
     )
     write_registry(folder, settings, log_seed=log_seed, service_seed=service_seed)
     (folder / "witnesses.txt").write_text(founding.policy, encoding="utf-8")
+    outside.write_anchors(folder)
     return Founded(founding=founding, log=log)
 
 

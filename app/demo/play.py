@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from app.canonical import format_json
 from app.cli.output import human_size
 from app.cli.progress import Teller
 from app.client.activity import UPLOADING, Activity
 from app.client.deposit import Accepted, Depositor, Evidence
 from app.client.fetch import fetch, item_name
+from app.client.grow import grow_proof, read_held, replace_held
 from app.client.judge import Judge
 from app.client.kept import kept
 from app.client.opening import Opened, Output, open_request
@@ -27,11 +29,13 @@ from app.demo.attacks import Failed, alter_evidence, backdate, substitute_panel
 from app.demo.cast import AUTHORITY, REQUIRED, Cast, connected, gather_cast, hand_out, write_passphrases
 from app.demo.dossier import write_dossier
 from app.demo.founding import ORIGIN, Founded, appoint, consent_of, found_registry, hold_ceremony
+from app.demo.outside import Outside, all_anchored, serving_outside
 from app.demo.replicas import Replicas, serving
 from app.demo.story import Story
 from app.demo.witnesses import NAMES, watching
 from app.errors import BadInput, Mismatch, Refused
 from app.statements.kinds import CaseAssign, CaseOpen, CaseParty, Role
+from ledger.anchors.growth import Level
 from ledger.proof import Proof
 from storage.errors import BadName
 from storage.urls import parse_blob_place, parse_record_place
@@ -46,6 +50,7 @@ for inspection before the hearing.
 Judge 1, presiding
 """
 SHOWN = ("name", "type", "size", "sha256")
+ANCHOR_SECONDS = 120
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,13 +112,21 @@ class Play:
 
     async def run(self) -> dict[str, object]:
         """Play everything; return the summary, which is written to DIR/summary.json too."""
-        story, folder = self.story, self.dir
+        folder = self.dir
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         files = self.plan.files or write_dossier(folder / "dossier")
+        async with serving_outside() as outside:
+            return await self._founded(outside, files=tuple(files))
+
+    async def _founded(self, outside: Outside, *, files: tuple[Path, ...]) -> dict[str, object]:
+        story, folder = self.story, self.dir
         with story.step("people", "People make their keys, each in a folder of his own"):
             cast = await gather_cast(folder / "people", self.plan.judges)
             story.say(f"{len(cast.people)} people in {folder / 'people'}; their keys lie under passphrases")
-            founded = await found_registry(folder / "registry", cast, self.plan.stores)
+            story.say(
+                "outside the registry: a certification authority, two time-stamp authorities, a calendar, a chain"
+            )
+            founded = await found_registry(folder / "registry", cast, self.plan.stores, outside)
             (folder / "trust.json").write_text(founded.founding.trust + "\n", encoding="utf-8")
             (folder / "policy.txt").write_text(founded.founding.policy, encoding="utf-8")
         async with AsyncExitStack() as stack:
@@ -130,7 +143,7 @@ class Play:
                 trust_hash = hashlib.sha256(founded.founding.trust.encode()).hexdigest()
                 story.say(f"everyone has the trust file, SHA-256 {trust_hash}")
                 story.say(f"it demands that the witnesses {' and '.join(NAMES)} have cosigned")
-            return await self._with_service(cast, founded, clients, replicas, files=tuple(files))
+            return await self._with_service(cast, founded, clients, replicas, outside, files=files)
 
     async def _with_service(
         self,
@@ -138,6 +151,7 @@ class Play:
         founded: Founded,
         clients: Mapping[str, Client],
         replicas: Replicas,
+        outside: Outside,
         *,
         files: tuple[Path, ...],
     ) -> dict[str, object]:
@@ -161,6 +175,8 @@ class Play:
             self._tell_receipt(accepted)
         with story.step("proof", "A proof file, checked offline as an outsider would"):
             await self._prove(clients["lawyer-1"], accepted, files)
+        with story.step("anchors", "Time-stamp authorities and a block chain vouch for it; the proof file grows"):
+            await self._grow(cast, clients["lawyer-1"], founded, replicas, outside, files=files)
         story.head("Two attacks")
         with story.step("attack_proof", "Somebody back-dates the deposit in the proof file by a day"):
             await self._attack_proof(files)
@@ -186,6 +202,9 @@ class Play:
         with story.step(
             "attack_segment", "A copy of the registry is served elsewhere, one byte of one segment changed"
         ):
+            # A copy of a ledger that goes on would be refused as a fork before its evidence is looked at.
+            async with asyncio.timeout(ANCHOR_SECONDS):
+                await all_anchored(clients["lawyer-2"])
             last = len(accepted.manifest.items) - 1
             place = (last, len(accepted.manifest.items[last].segments) - 1)
             failed = await alter_evidence(
@@ -258,6 +277,38 @@ class Play:
             raise Mismatch(f"the proof does not verify:\n{text}", code="demo_failed")
         self.story.say(f"muniment verify {path.name} FILES --trust trust.json: exit 0")
         self.story.say("\n".join(line.strip() for line in text.splitlines() if line.startswith(("VERIFIED", "  item"))))
+
+    async def _grow(
+        self,
+        cast: Cast,
+        client: Client,
+        founded: Founded,
+        replicas: Replicas,
+        outside: Outside,
+        *,
+        files: Sequence[Path],
+    ) -> None:
+        story, held = self.story, read_held(self.dir / "deposit.proof.json")
+        async with asyncio.timeout(ANCHOR_SECONDS):
+            while True:
+                grown = await grow_proof(client, held.deposit_id, held.manifest, held.disclosures, trust=client.trust)
+                if grown.verdict.level is Level.ANCHORED:
+                    break
+                await asyncio.sleep(0.5)
+        replace_held(held, grown, trust=client.trust, now=client.clock())
+        # The gazette prints the trust file again, with the headers that there are by now.
+        trust = format_json({**json.loads(founded.founding.trust), "headers": outside.headers()})
+        (self.dir / "trust.json").write_text(trust + "\n", encoding="utf-8")
+        hand_out(cast, trust, replicas.service)
+        code, text = await self._verify(held.path, files)
+        if code != 0 or "level: anchored" not in text:
+            raise Mismatch(f"the proof does not verify, or is not anchored:\n{text}", code="demo_failed")
+        story.say(
+            f"{held.path.name} was replaced in place; the trust file now has the headers, SHA-256 "
+            f"{hashlib.sha256(trust.encode()).hexdigest()[:16]}…"
+        )
+        shown = ("received", "witnessed", "timestamped", "anchored", "entered not")
+        story.say("\n".join(each for line in text.splitlines() if (each := line.strip()).startswith(shown)))
 
     async def _attack_proof(self, files: Sequence[Path]) -> None:
         changed = self.dir / "back-dated.proof.json"

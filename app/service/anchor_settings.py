@@ -1,6 +1,6 @@
 """Who anchors this registry: `anchors.toml`, named by the setting `anchors`, parsed once into a frozen value.
 
-    every_minutes = 60               # how often a new checkpoint is anchored, when there is news
+    every_minutes = 60               # how often a new checkpoint is anchored, when there is news; or every_seconds
     upgrade_seconds = 1800           # how often a calendar is asked whether Bitcoin has confirmed
     tsa_quorum = 2                   # with so many time-stamps a checkpoint is done; by default all
     header_quorum = 2                # so many header sources must agree; 1 for a node of one's own
@@ -44,6 +44,7 @@ _RANGES = {
 }
 _KEYS = (
     "every_minutes",
+    "every_seconds",
     "upgrade_seconds",
     "tsa_quorum",
     "header_quorum",
@@ -146,7 +147,7 @@ def parse_anchor_terms(table: Mapping[str, Any], *, folder: Path) -> AnchorTerms
         header_sources=sources,
         header_quorum=header_quorum,
         bitcoin=_bitcoin(table.get("bitcoin")),
-        every_seconds=60 * _number(table, "every_minutes", 60),
+        every_seconds=_number(table, "every_seconds", 60 * _number(table, "every_minutes", 60)),
         upgrade_seconds=_number(table, "upgrade_seconds", 1800),
     )
 
