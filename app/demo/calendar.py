@@ -86,7 +86,7 @@ class LoopbackCalendar:
 
     def __init__(self, base: str, chain: BlockChain) -> None:
         self.base, self.chain = base.rstrip("/"), chain
-        self.uri = f"{self.base}/calendar"
+        self.uri = self.base
         self.node = f"{self.base}/node"
         self.sources = tuple(f"{self.base}/source-{number}" for number in (1, 2, 3))
         self.asked: list[str] = []
@@ -109,7 +109,8 @@ class LoopbackCalendar:
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return None
-        tip = make_merkle_tree(waiting)
+        # A block holds more than what was submitted here, as a real one does.
+        tip = make_merkle_tree([*waiting, Timestamp(hashlib.sha256(b"others" + waiting[0].msg).digest())])
         height = self.chain.add(tip.msg)
         tip.attestations.add(BitcoinBlockHeaderAttestation(height))
         self._complete.update((each.msg, each) for each in waiting)
@@ -117,10 +118,10 @@ class LoopbackCalendar:
         return height
 
     def application(self) -> web.Application:
-        """Routes below /calendar, /source-N and /node."""
+        """Routes of the calendar (at the root: stock `ots` wants it there), below /source-N and /node."""
         application = web.Application(client_max_size=65_536)
-        application.router.add_post("/calendar/digest", self._digest)
-        application.router.add_get("/calendar/timestamp/{digest}", self._timestamp)
+        application.router.add_post("/digest", self._digest)
+        application.router.add_get("/timestamp/{digest}", self._timestamp)
         application.router.add_get("/{source:source-[123]}/blocks/tip/height", self._tip)
         application.router.add_get("/{source:source-[123]}/block-height/{height:[0-9]+}", self._hash)
         application.router.add_get("/{source:source-[123]}/block/{hash}/header", self._header)

@@ -160,6 +160,28 @@ def test_an_outsider_verifies_offline_and_a_foreign_file_does_not_match(run: Run
     )
 
 
+def test_others_vouch_for_the_time_and_a_changed_anchor_does_not_match(run: Run, tmp_path: Path) -> None:
+    proof, trust = run.folder / "deposit.proof.json", run.folder / "trust.json"
+    told = json.loads(muniment("verify", proof, "--trust", trust, "--json").stdout)
+    assert told["level"] == "anchored"
+    assert set(told["levels"].values()) == {"reached"}
+    assert told["not_before"]["time"] <= told["time"] + 1
+    assert told["not_after"]["time"] >= told["time"] - 1
+    assert [each["place"] for each in told["anchors"] if each["covers"] and each["place"]] == ["located"]
+    value = json.loads(proof.read_text())
+    number, block = next((n, e) for n, e in enumerate(value["anchors"]) if e["path"] and e["headers"])
+    # The last of the six successors: another block with its work would be a fork of the chain in the trust file.
+    headers = bytearray(base64.urlsafe_b64decode(block["headers"] + "=="))
+    headers[-40] ^= 1
+    changed = base64.urlsafe_b64encode(bytes(headers)).decode().rstrip("=")
+    value["anchors"][number]["headers"] = changed
+    forged = tmp_path / "forged.proof.json"
+    forged.write_text(json.dumps(value, ensure_ascii=False, separators=(",", ":")))
+    refused = json.loads(muniment("verify", forged, "--trust", trust, "--json").stdout)
+    assert (refused["exit_code"], refused["checks"][-1]["number"]) == (1, 11)
+    assert refused["checks"][-1]["code"] in ("wrong_chain", "header_without_work")
+
+
 def test_the_audit_of_what_is_stored_is_clean(run: Run) -> None:
     done = muniment("audit", "--dir", run.folder / "registry", "--json")
     assert done.returncode == 0, done.stdout + done.stderr

@@ -313,8 +313,8 @@ def _pending_elsewhere(uri: str) -> Callable[[str, bytes], bytes]:
 
 
 CALENDAR_FAULTS: dict[str, Callable[[LoopbackCalendar], Any]] = {
-    "down": lambda calendar: calendar.faults.add("/calendar/digest"),
-    "slow": lambda calendar: calendar.stalled.add("/calendar/digest"),
+    "down": lambda calendar: calendar.faults.add("/digest"),
+    "slow": lambda calendar: calendar.stalled.add("/digest"),
     "garbage": lambda _calendar: _instead("/digest", b"<html>"),
     "empty": lambda _calendar: _instead("/digest", b""),
     "huge": lambda _calendar: _instead("/digest", bytes(20_000)),
@@ -379,7 +379,7 @@ def _two_sources_lie(kind: str) -> Callable[[LoopbackCalendar, int], Any]:
 
 
 HEADER_FAULTS: dict[str, Callable[[LoopbackCalendar, int], Any]] = {
-    "no confirmation from the calendar": lambda calendar, _: calendar.faults.add("/calendar/timestamp"),
+    "no confirmation from the calendar": lambda calendar, _: calendar.faults.add("/timestamp"),
     "garbage from the calendar": lambda calendar, _: setattr(calendar, "tamper", _instead("/timestamp/", b"\x00")),
     "huge from the calendar": lambda calendar, _: setattr(calendar, "tamper", _instead("/timestamp/", bytes(20_000))),
     "a forged attestation": _forged_block,
