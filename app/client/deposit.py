@@ -23,6 +23,7 @@ from app.client.uploadstate import Final, Plan, PlannedItem, SealedBox, UploadSt
 from app.errors import BadInput, Mismatch, Refused
 from app.panels.capsule import box_of, check_public, label, public_part
 from app.panels.making.capsule import encrypt
+from app.rules.cases import principals
 from app.sealing.inventory import Inventory, InventoryItem, format_inventory, make_inventory, parse_inventory
 from app.sealing.keys import ItemKeys
 from app.sealing.manifest import (
@@ -166,7 +167,8 @@ class Depositor:
                 "Ask the clerk to assign it.",
                 code="panel_not_assigned",
             )
-        if state.me.role != "depositor" or state.me.id not in case.parties:
+        acts = tuple(principals(state.view, case, state.me, self._client.clock(), "deposit"))
+        if state.me.role != "depositor" or (state.me.id not in case.parties and len(acts) != 1):
             raise Refused(
                 f"you are a {state.me.role}, and not a depositor in the case {case.id}",
                 "Ask the clerk to add you to the case.",

@@ -2,20 +2,24 @@
 
 from app.client.session import Client
 from app.client.visit import panel_of
-from app.rules.aggregates import Epoch, Person
+from app.rules.aggregates import Delegations, Epoch, Person
 from app.rules.cases import case_of
 from app.rules.view import WholeView
 from app.statements.statement import Statement
 
 
-def case_members(view: WholeView, case_id: bytes) -> tuple[Person, ...]:
-    """Return who reads a case: opener, presiding judge, parties, the judges of its panels' current epochs."""
+def case_members(view: WholeView, case_id: bytes, now: int | None = None) -> tuple[Person, ...]:
+    """Return who reads a case: opener, presiding judge, parties, the judges of its panels' current epochs, and whoever
+    acts for them (at `now`, Unix seconds, if it is given)."""
     case = case_of(view, case_id)
     ids = [case.opened_by, *([case.presiding] if case.presiding else []), *case.parties]
     for panel_id in case.panels:
         panel = panel_of(view, panel_id)
         epoch = view.find(Epoch, panel.epoch_id.hex()) if panel.epoch_id else None
         ids += epoch.judges if epoch is not None else ()
+    given = view.find(Delegations, case.id)
+    # A delegate whose time is over reads no statement any more; until then words are for him, too.
+    ids += [each.delegate for each in (given.given if given is not None else ()) if now is None or each.until > now]
     people = [view.find(Person, each) for each in dict.fromkeys(ids)]
     return tuple(person for person in people if person is not None and person.active)
 

@@ -32,7 +32,7 @@ from app.rules.replay import Entry, Replay
 from app.rules.view import WholeView
 from app.sealing.header import Rng
 from app.statements.disclosure import NamedDisclosure
-from app.statements.kinds import CaseParty, Claims, leaf_kind
+from app.statements.kinds import CaseDelegate, CaseParty, Claims, leaf_kind
 from app.statements.statement import (
     Seen,
     Signer,
@@ -508,7 +508,7 @@ class Client:
 
 def _is_joining(text: str) -> bool:
     try:
-        return isinstance(parse_statement(text).claims, CaseParty)
+        return isinstance(parse_statement(text).claims, CaseParty | CaseDelegate)
     except BadInput as error:
         raise _malformed("a statement of a case", error) from error
 

@@ -360,6 +360,8 @@ class Delegations:
     id: Raw
     case_id: Id
     given: tuple[Delegation, ...]
+    ever: tuple[Member, ...]
+    """Every delegate there ever was: whoever reads the case reads how they were enrolled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,6 +6,7 @@ with its time, by the principal's word, and with the principal's membership or p
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 from app.rules.act import Act, person_of, refuse
 from app.rules.aggregates import Aggregate, Case, Delegation, Delegations
@@ -49,7 +50,11 @@ def delegate(act: Act[CaseDelegate]) -> Iterator[Aggregate]:
     if len(others) >= MAX_GIVEN:
         raise refuse("too_many_delegations", f"the case {case.id} has {MAX_GIVEN} delegations", "End one.")
     made = Delegation(principal=signer.id, delegate=taker.id, scope=claims.scope, until=claims.until)
-    yield Delegations(id=case.id, case_id=claims.case_id, given=(*others, made))
+    found = act.view.find(Delegations, case.id)
+    ever = found.ever if found is not None else ()
+    if taker.id not in ever:
+        ever = (*ever, taker.id)
+    yield Delegations(id=case.id, case_id=claims.case_id, given=(*others, made), ever=ever)
 
 
 def undelegate(act: Act[CaseUndelegate]) -> Iterator[Aggregate]:
@@ -60,7 +65,7 @@ def undelegate(act: Act[CaseUndelegate]) -> Iterator[Aggregate]:
     others = _others(act.view, case, signer.id, act.claims.delegate)
     if found is None or len(others) == len(found.given):
         raise refuse("unknown_delegation", f"the member {signer.id} let {act.claims.delegate} do nothing in this case")
-    yield Delegations(id=case.id, case_id=act.claims.case_id, given=others)
+    yield replace(found, given=others)
 
 
 def _others(view: View, case: Case, principal: str, taker: str) -> tuple[Delegation, ...]:

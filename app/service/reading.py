@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from app.errors import Refused
-from app.rules.aggregates import Case, Deposited, Person
+from app.rules.aggregates import Case, Delegations, Deposited, Person
 from app.rules.readers import reads_topic
 from app.sealing.manifest import manifest_hash
 from app.service.accept import Door, Receipt
@@ -82,12 +82,13 @@ class Reading:
     ) -> tuple[tuple[Listed, ...], bool]:
         """Return a page of a case in ledger order, with what was done to its parties, and whether there is more."""
         id = case_id.hex()
-        case = await self._projections.ask(lambda view: view.find(Case, id))
+        case, given = await self._projections.ask(lambda view: (view.find(Case, id), view.find(Delegations, id)))
         if case is None:
             raise Refused(f"there is no case {id}", "Check the case's id.", code="not_found")
         if not await self._reads(f"case/{id}", person):
             raise _forbidden()
-        return await self._page([f"case/{id}", *(f"member/{each}" for each in case.parties)], after, limit)
+        people = dict.fromkeys((*case.parties, *(given.ever if given is not None else ())))
+        return await self._page([f"case/{id}", *(f"member/{each}" for each in people)], after, limit)
 
     async def member_statements(self, person: Person, *, after: int, limit: int) -> tuple[tuple[Listed, ...], bool]:
         """Return a page of private statements about members: all for a registrar, one's own for everybody else."""

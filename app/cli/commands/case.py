@@ -100,6 +100,32 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     add_json(recuse)
     recuse.set_defaults(run=lambda args: asyncio.run(run_recuse(args)))
 
+    given = actions.add_parser(
+        "delegate",
+        help="let somebody read, deposit or prepare for you in a case, for a time",
+        description="Let a member act for you in a case, under his own key and name, for at most 400 days. A depositor "
+        "gives read and deposit, a party read, a judge read and prepare (to a clerk). Nobody ever "
+        "decides, contributes, orders or asks for another.",
+    )
+    given.add_argument("case", metavar="CASE", type=id_of, help="the case's id")
+    given.add_argument("member", metavar="MEMBER", help="his id, or his name if you can see him")
+    given.add_argument(
+        "--scope", action="append", choices=("read", "deposit", "prepare"), required=True, help="repeatable"
+    )
+    given.add_argument("--days", type=int, default=90, help="for how long (default: 90)")
+    add_json(given)
+    given.set_defaults(run=lambda args: asyncio.run(run_delegate(args)))
+
+    taken = actions.add_parser(
+        "undelegate",
+        help="end what you let somebody do for you in a case",
+        description="End what you let somebody do for you in a case. What he read before stays read.",
+    )
+    taken.add_argument("case", metavar="CASE", type=id_of, help="the case's id")
+    taken.add_argument("member", metavar="MEMBER", help="his id or name")
+    add_json(taken)
+    taken.set_defaults(run=lambda args: asyncio.run(run_undelegate(args)))
+
     listed = actions.add_parser(
         "list", help="list the cases that concern you", description="List the cases that concern you."
     )
@@ -221,6 +247,43 @@ async def run_recuse(args: argparse.Namespace) -> int:
         text += f", once {client.trust.authority.m} keys of the authority say so"
     show(args, document, [f"{text}: entry {receipt.index}"])
     return 0
+
+
+async def run_delegate(args: argparse.Namespace) -> int:
+    """Let somebody act for this person."""
+    from app.client.hands import delegate  # noqa: PLC0415
+
+    async with connected() as client:
+        member = _member(await client.sync(), args.member)
+        receipt, until = await delegate(client, args.case, member, tuple(args.scope), days=args.days)
+    document = {
+        "case": args.case.hex(),
+        "delegate": member,
+        "scope": args.scope,
+        "until": until,
+        "index": receipt.index,
+    }
+    show(
+        args, document, [f"{member} may {' and '.join(args.scope)} for you for {args.days} days: entry {receipt.index}"]
+    )
+    return 0
+
+
+async def run_undelegate(args: argparse.Namespace) -> int:
+    """End that."""
+    from app.client.hands import undelegate  # noqa: PLC0415
+
+    async with connected() as client:
+        member = _member(await client.sync(), args.member)
+        receipt = await undelegate(client, args.case, member)
+    document = {"case": args.case.hex(), "delegate": member, "index": receipt.index}
+    show(args, document, [f"{member} acts for you no more: entry {receipt.index}"])
+    return 0
+
+
+def _member(state: "State", text: str) -> str:
+    """An id as it stands, since staff is often seen by nobody yet; else a name."""
+    return text if len(text) == 43 else member_of(state.view, text).id
 
 
 async def run_list(args: argparse.Namespace) -> int:

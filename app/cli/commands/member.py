@@ -52,6 +52,19 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     add_json(revoke)
     revoke.set_defaults(run=lambda args: asyncio.run(run_revoke(args)))
 
+    key = actions.add_parser(
+        "key",
+        help="replace a member's keys: your own, or as a registrar those of somebody who lost his",
+        description="Replace a member's keys by those of a new card. You do it for yourself while you have your old "
+        "key; a registrar does it for somebody who lost his, after he saw who hands him the card. The old key is "
+        "retired for good, the member stays the same one. An office waits for the authority. Orders that name the old "
+        "key are of no use to the new one: the court makes them anew.",
+    )
+    key.add_argument("card", metavar="CARD", type=Path, help="the new identity.json")
+    key.add_argument("--member", metavar="MEMBER", help="whose keys, by id or name (default: your own)")
+    add_json(key)
+    key.set_defaults(run=lambda args: asyncio.run(run_key(args)))
+
     waiting = actions.add_parser(
         "waiting",
         help="list the acts that wait for the authority's approval",
@@ -124,6 +137,34 @@ async def run_revoke(args: argparse.Namespace) -> int:
         claims = MemberRevoke(member=person.id, role=person.role)
         receipt = await client.post(claims, valid_seconds=ACT_VALID_SECONDS)
     _show_act(args, receipt, f"the revocation of {person.name} ({person.id}), {person.role}", member=person.id)
+    return 0
+
+
+async def run_key(args: argparse.Namespace) -> int:
+    """Replace a member's keys."""
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.client.hands import new_key  # noqa: PLC0415
+    from app.client.home import parse_card  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+    from app.statements.kinds import OFFICES  # noqa: PLC0415
+
+    card = parse_card(read_file(args.card, "the identity card", most=16_384))
+    async with connected() as client:
+        state = await client.sync()
+        person = member_of(state.view, args.member) if args.member is not None else state.me
+        own = person.id == state.me.id
+        receipt = await new_key(client, person.id, card)
+    waits = person.role in OFFICES and not own
+    digest = receipt.statement.digest.hex()
+    document = {
+        "act": digest,
+        "member": person.id,
+        "key": thumbprint(card.key),
+        "index": receipt.index,
+        "waits_for_approval": waits,
+    }
+    tail = f"; it waits for the authority: muniment member approve {digest}" if waits else ""
+    show(args, document, [f"{person.name} ({person.id}) has the key {document['key']}: entry {receipt.index}{tail}"])
     return 0
 
 

@@ -1,0 +1,97 @@
+"""Delegation and new keys through the clients and the real service: others of the case go on, too."""
+
+from pathlib import Path
+
+import pytest
+
+from app.client.deposit import Depositor, Evidence
+from app.client.hands import delegate, new_key, undelegate
+from app.client.mistakes import withdraw
+from app.client.problems import ServiceRefused
+from app.errors import Refused
+from app.rules.aggregates import Deposited, Person
+from tests.app.client.court import court
+from tests.app.client.world_service import keys_of
+from tests.app.rules.world import Release
+from tests.service.house import court as with_case
+
+DAY = 86_400
+
+
+def with_staff() -> Release:
+    release = with_case()
+    release.world.enrol("staff", "depositor")
+    return release
+
+
+async def test_staff_deposits_for_its_principal_and_everybody_can_follow(tmp_path: Path) -> None:
+    release = with_staff()
+    (tmp_path / "a.txt").write_bytes(b"evidence")
+    evidence = [Evidence(path=tmp_path / "a.txt")]
+    async with court(release.world, tmp_path) as found:
+        world = found.world
+        async with found.client("lawyer2") as party:
+            await party.sync()  # before: what is delegated later brings older statements with it
+        async with found.client("staff") as staff:
+            with pytest.raises(Refused) as caught:
+                await Depositor(staff).deposit(release.case_id, evidence, approve=lambda _panels: None)
+            assert caught.value.code in ("unknown_case", "not_in_case")
+        async with found.client("lawyer1") as lawyer:
+            await delegate(lawyer, release.case_id, world.id("staff"), ("read", "deposit"), days=30)
+        async with found.client("staff") as staff:
+            accepted = await Depositor(staff).deposit(release.case_id, evidence, approve=lambda _panels: None)
+            with pytest.raises(Refused) as caught:
+                await withdraw(staff, accepted.deposit_id)
+            assert caught.value.code == "wrong_signer"
+        for name in ("lawyer1", "lawyer2", "clerk", "judge2"):
+            async with found.client(name) as client:
+                deposit = (await client.sync()).view.find(Deposited, accepted.deposit_id.hex())
+                assert deposit is not None
+                assert deposit.depositor == world.id("lawyer1")
+        async with found.client("lawyer1") as lawyer:
+            await undelegate(lawyer, release.case_id, world.id("staff"))
+            await withdraw(lawyer, accepted.deposit_id)
+        async with found.client("staff") as staff:
+            assert (await staff.api.me()).cases == ()
+            with pytest.raises(ServiceRefused):
+                await staff.api.case_statements(release.case_id)
+        for name in ("lawyer2", "clerk"):
+            async with found.client(name) as client:
+                await client.sync()  # the deposit of one who acts no more still has its signer
+
+
+async def test_a_delegation_that_ran_out_opens_no_door(tmp_path: Path) -> None:
+    release = with_staff()
+    async with court(release.world, tmp_path) as found:
+        async with found.client("lawyer1") as lawyer:
+            await delegate(lawyer, release.case_id, found.world.id("staff"), ("read",), days=1)
+        async with found.client("staff") as staff:
+            assert (await staff.api.me()).cases == (release.case_id,)
+        found.world.now += DAY
+        async with found.client("staff") as staff:
+            assert (await staff.api.me()).cases == ()
+
+
+async def test_a_lost_key_is_replaced_by_a_registrar_and_the_member_stays(tmp_path: Path) -> None:
+    release = with_staff()
+    async with court(release.world, tmp_path) as found:
+        member = found.world.id("lawyer1")
+        card = keys_of("lawyer1 again").card
+        async with found.client("lawyer2") as other:
+            await other.sync()
+            with pytest.raises(Refused) as caught:
+                await new_key(other, member, card)
+            assert caught.value.code == "wrong_signer"
+        async with found.client("registrar") as registrar:
+            await new_key(registrar, member, card)
+        async with found.client("lawyer1") as old:
+            with pytest.raises(Refused) as refused:
+                await delegate(old, release.case_id, found.world.id("staff"), ("read",), days=1)
+            assert refused.value.code in ("retired_key", "unauthorized")
+        async with found.client("lawyer1 again") as new:
+            state = await new.sync()
+            assert state.me.id == member
+            person = state.view.find(Person, member)
+            assert person is not None
+            assert person.key == card.key
+            await delegate(new, release.case_id, found.world.id("staff"), ("read",), days=1)
