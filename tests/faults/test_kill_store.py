@@ -22,7 +22,7 @@ from tests.servers import S3_SECRET, S3_USER, S3Kind, free_ports, running, s3_se
 from tests.storage.test_s3 import WHO
 
 SIZE = 3_000_000
-STRIKES = (10_000, 1_500_000, SIZE)
+STRIKES = (10_000, 1_500_000, SIZE - 200_000)
 """After how many bytes of the segment's request the server dies: at its beginning, half way, near its end."""
 
 
