@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.client.activity import FINISHING, PUBLISHING, SYNCING, Activity, Progress, silent
+from app.client.drill_id import is_drill
 from app.client.evidence import Evidence
 from app.client.kept import forget, keep
 from app.client.panel import CertifiedPanel, case_of, follow, panels_of
@@ -80,6 +81,7 @@ class Depositor:
         approve: Callable[[Sequence[CertifiedPanel]], None] = lambda _panels: None,
         progress: Progress = silent,
         planned: Callable[[bytes], None] = lambda _deposit_id: None,
+        drill: bool = False,
     ) -> Accepted:
         """Deposit files in a case. `approve` is shown the panels before a file is opened, and may raise; `planned` is
         told the deposit's id once it can be resumed. `panels`: those of the case if none is named.
@@ -89,6 +91,13 @@ class Depositor:
         self.uploads.tidy()
         progress(Activity(doing=SYNCING))
         state = await self._client.sync()
+        if not drill and is_drill(state.view, case_id):
+            # What lies there is opened by routine: nobody is to be led to deposit evidence in it.
+            raise Refused(
+                f"the case {case_id.hex()} is a panel's drill, whose deposit is opened without a court's order",
+                "Deposit in the case that the court opened; tell the registrar who named this one to you.",
+                code="drill_case",
+            )
         followed = self._followed(state, case_id, panels)
         approve(followed)
         plan = self._plan(

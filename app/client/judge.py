@@ -100,8 +100,9 @@ class Words:
 class Judge:
     """A judge at his client, which stays the caller's to open and close."""
 
-    def __init__(self, client: Client) -> None:
-        self._client = client
+    def __init__(self, client: Client, *, keys: HostKeys | None = None) -> None:
+        """`keys` take the place of those of the home for their card: from a backup sheet that is tested."""
+        self._client, self._keys = client, keys
         self._kept = JudgeVault(client.vault)
 
     async def inbox(self) -> Inbox:
@@ -257,7 +258,8 @@ class Judge:
         return made.card
 
     def _host(self, card: bytes) -> HostKeys:
-        found = self._kept.host_of(card)
+        given = self._keys is not None and self._keys.card == card
+        found = self._keys if given else self._kept.host_of(card)
         if found is None:
             raise Refused(
                 "the ceremony names a card in your name whose keys are not in this home",

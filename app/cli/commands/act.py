@@ -33,7 +33,7 @@ def run(args: argparse.Namespace) -> int:
         judge = Judge(client)
         done = [_document(each) for each in await judge.act()]
         assert client.state is not None  # noqa: S101 - acting syncs
-        return done, inbox_document(client.state.view, judge.left())
+        return done, inbox_document(client.state, judge.left())
 
     found, left = as_person(work)
     lines = []

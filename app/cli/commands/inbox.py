@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.cli.commands.panel import progress_document, progress_lines
 from app.cli.commands.panel_backup import paper_document, paper_lines
+from app.cli.commands.panel_drill import due_lines, healths
 from app.cli.output import add_json, show
 from app.cli.person import as_person, day
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
     from app.client.duties import Duty
     from app.client.judge import Inbox
     from app.client.release import Progress
-    from app.client.session import Client
+    from app.client.session import Client, State
     from app.rules.view import WholeView
 
 _WORDS = {
@@ -61,6 +62,8 @@ def duty_document(duty: "Duty") -> dict[str, Any]:
 
 def duty_line(document: dict[str, Any]) -> str:
     """The same for people."""
+    if document.get("drill") and document["duty"] == "decide":
+        return f"answer the drill of the panel {document['panel']}: muniment panel drill {document['panel']}"
     of_request = document["duty"] in ("decide", "contribute")
     return f"{_WORDS[document['duty']]} {document['subject'] if of_request else document['panel']}"
 
@@ -87,20 +90,30 @@ def request_document(found: "Progress") -> dict[str, Any]:
     }
 
 
-def inbox_document(view: "WholeView", found: "Inbox") -> dict[str, Any]:
+def inbox_document(state: "State", found: "Inbox") -> dict[str, Any]:
     """What waits for a judge, and what his panels wait for, as JSON."""
+    from app.client.drill_id import is_drill  # noqa: PLC0415
+    from app.rules.aggregates import Request  # noqa: PLC0415
     from app.rules.terms import grants_of  # noqa: PLC0415
 
+    view = state.view
+    mine = [each.panel_id for each in found.panels if each.epoch]
+    duties = []
+    for each in found.duties:
+        document = duty_document(each)
+        asked = view.find(Request, each.subject.hex())
+        if str(each.kind) == "decide":
+            document |= _beside(view, each.subject)
+            document["drill"] = asked is not None and is_drill(view, asked.case_id)
+        duties.append(document)
     return {
-        "duties": [
-            {**duty_document(each), **(_beside(view, each.subject) if str(each.kind) == "decide" else {})}
-            for each in found.duties
-        ],
+        "duties": duties,
         "waiting": [
             {"request": each.id, "grants": grants_of(each), "k": each.state.release.record.k} for each in found.waiting
         ],
         "panels": [progress_document(view, each) for each in found.panels],
         "paper": paper_document(found.sheets),
+        "drills": [health for panel_id in mine for health in healths(state, state.taken_at, panel_id)],
     }
 
 
@@ -152,7 +165,7 @@ def inbox_lines(found: dict[str, Any], *, more: bool = False) -> list[str]:
         lines.append("run `muniment act` to do what is routine")
     for panel in found["panels"]:
         lines += progress_lines(panel)
-    return lines + paper_lines(found["paper"])
+    return lines + paper_lines(found["paper"]) + due_lines(found["drills"])
 
 
 def run(args: argparse.Namespace) -> int:
@@ -173,7 +186,7 @@ def run(args: argparse.Namespace) -> int:
             if isinstance(each, Request) and each.recipient == state.me.id
         ]
         return {
-            **inbox_document(state.view, found),
+            **inbox_document(state, found),
             "requests": mine,
             "others_requests": [
                 {

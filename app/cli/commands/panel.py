@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from app.cli.commands import panel_backup, panel_reserve
+from app.cli.commands import panel_backup, panel_drill, panel_reserve
 from app.cli.output import add_json, show
 from app.cli.person import as_person, digest_of, member_of
 
@@ -43,6 +43,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     _finish(showing, _show)
     panel_backup.add(acts)
     panel_reserve.add(acts)
+    panel_drill.add(acts)
 
 
 def progress_document(view: "WholeView", progress: "PanelProgress") -> dict[str, Any]:
