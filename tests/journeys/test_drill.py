@@ -193,7 +193,7 @@ async def test_a_drill_at_the_command_line(
         drill = ("panel", "drill", panel)
         assert (await desk.does("judge1", *drill, code=1))["error"]["code"] == "no_drill"
         made = await desk.does("clerk", *drill, "--depositor", place.world.id("lawyer1"), "--presiding", "judge2")
-        assert (made["drill"], made["waits_for"], made["whom"]) == (1, "the deposit", [place.world.id("lawyer1")])
+        assert (made["drill"], made["waits_for"], made["whom"]) == (1, "the deposit", ["lawyer1"])
         for name in ("lawyer1", "judge2", "lawyer1"):
             made = await desk.does(name, *drill)
         assert made["whom"] == list(THREE)
