@@ -92,8 +92,12 @@ def pad(session: Session, dealer: int, receiver: int, P: Element, shared: Elemen
     return H2S("deal-pad", session.session, u16(dealer), u16(receiver), HE, P, shared)
 
 
+def decrypted_share(session: Session, deal: Deal, receiver: int, shared: Element) -> Scalar:
+    """The share of `receiver`, decrypted with S = `shared`, as it is: good or bad."""
+    return deal.encrypted_shares[receiver - 1] - pad(session, deal.dealer, receiver, deal.P, shared)
+
+
 def share_of(session: Session, deal: Deal, receiver: int, shared: Element) -> Scalar | None:
     """The share of `receiver`, decrypted with S = `shared`; None when it does not match the commitments."""
-    hidden = deal.encrypted_shares[receiver - 1]
-    share = hidden - pad(session, deal.dealer, receiver, deal.P, shared)
+    share = decrypted_share(session, deal, receiver, shared)
     return share if share * G == evaluate(deal.commitments, receiver) else None

@@ -152,11 +152,24 @@ def lagrange0(indices: Iterable[int], i: int) -> Scalar:
     return scalar(above * pow(below, -1, L))
 
 
+def times(number: int, element: Element) -> Element:
+    """A public integer times an element: by doubling and adding where that takes at most three additions, each of
+    which costs about 0.28 of a multiplication."""
+    if number <= 0 or number.bit_length() + number.bit_count() > 5:
+        return scalar(number) * element
+    total = element
+    for bit in bin(number)[3:]:
+        total = total + total
+        if bit == "1":
+            total = total + element
+    return total
+
+
 def evaluate(commitments: Sequence[Element], j: int) -> Element:
     """Σ_t j^t·C_t by Horner's rule, for a public index j."""
-    factor, total = scalar(j), IDENTITY
+    total = IDENTITY
     for commitment in reversed(commitments):
-        total = factor * total + commitment
+        total = times(j, total) + commitment
     return total
 
 
@@ -171,7 +184,7 @@ def evaluate_first(commitments: Sequence[Element], n: int) -> list[Element]:
     for m in range(k):
         total = IDENTITY
         for t in range(m, k):
-            total = total + scalar(_surjections(t, m)) * commitments[t]
+            total = total + times(_surjections(t, m), commitments[t])
         differences.append(total)
     values = []
     for _ in range(n):

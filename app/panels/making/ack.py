@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from app.panels.ack import ack_body
 from app.panels.certificate import verify_certificate
 from app.panels.closing import ClosedDeals
-from app.panels.deal import share_of
+from app.panels.deal import decrypted_share, share_of
 from app.panels.errors import PanelError, need
 from app.panels.group import G, Scalar, dec_scalar, scalar
 from app.panels.making.signature import public_key, signed
@@ -62,22 +62,41 @@ def make_ack(
 def recover(closed: ClosedDeals, certificate: bytes, *, judge: int, he: bytes) -> bytes:
     """The share x_j, 32 bytes, from the public transcript and he_j: a judge stores only he_j.
 
+    The sum of the dealers' shares is held against Y_j first: where it fits, it is the share, whatever its parts are,
+    and blame is for visit 2. Where it does not, the parts are looked at one by one. So a recovery takes about n
+    multiplications and not n·k of them.
+
     Raises what `verify_certificate` and `receive` do, then `share_mismatch`.
     """
     record = verify_certificate(closed, certificate)
-    share = _receive(closed, judge, he)
-    need(share * G == record.shares[judge - 1], "share_mismatch")
+    share = _sum(closed, judge, he)
+    if share * G != record.shares[judge - 1]:
+        share = _receive(closed, judge, he)
+        need(share * G == record.shares[judge - 1], "share_mismatch")
     return bytes(share)
 
 
-def _receive(closed: ClosedDeals, judge: int, he: bytes) -> Scalar:
-    session = closed.session
-    need(1 <= judge <= session.header.n, "bad_index")
-    secret = dec_scalar(he)
-    need(secret * G == session.header.cards[judge - 1].HE, "he_mismatch")
-    total = scalar(0)
+def _sum(closed: ClosedDeals, judge: int, he: bytes) -> Scalar:
+    """Σ of the decrypted shares, weighted, unchecked. Raises `bad_index`, scalar errors, `he_mismatch`."""
+    secret, total = _secret(closed, judge, he), scalar(0)
     for deal in closed.deals:
-        share = share_of(session, deal, judge, secret * deal.P)
+        share = decrypted_share(closed.session, deal, judge, secret * deal.P)
+        total = total + closed.weight(deal.dealer) * share
+    return total
+
+
+def _secret(closed: ClosedDeals, judge: int, he: bytes) -> Scalar:
+    header = closed.session.header
+    need(1 <= judge <= header.n, "bad_index")
+    secret = dec_scalar(he)
+    need(secret * G == header.cards[judge - 1].HE, "he_mismatch")
+    return secret
+
+
+def _receive(closed: ClosedDeals, judge: int, he: bytes) -> Scalar:
+    secret, total = _secret(closed, judge, he), scalar(0)
+    for deal in closed.deals:
+        share = share_of(closed.session, deal, judge, secret * deal.P)
         if share is None:
             raise PanelError("bad_share", deal.dealer)
         total = total + closed.weight(deal.dealer) * share
