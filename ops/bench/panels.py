@@ -1,8 +1,8 @@
 """The panel's operations, CPU time of one thread, in units of one element × scalar measured around each of them.
 
-The figures beside them are those of the panel specification's section 12, measured with its reference implementation on
-another machine. Its unit is the time of (L − 7)·(5·G): an arbitrary multiplication and one of the generator, each from a
-Python integer, 0.07 to 0.10 ms there. The same expression is the unit here, so both columns count the same thing; the
+The figures beside them are those of the panel specification's section 12, measured with its reference implementation
+on another machine. Its unit is the time of (L − 7)·(5·G): an arbitrary multiplication and one of the generator, each
+from a Python integer, 0.07 to 0.10 ms there. The same expression is the unit here, so both columns count the same; the
 lowest of its times is divided by 0.07 ms and the highest by 0.10 ms. The bare multiplication is shown, too.
 """
 
@@ -63,6 +63,12 @@ def run() -> tuple[Row, ...]:
     for k, n in ((5, 9), (16, 31)):
         rows.append(_row(f"plain Shamir split in memory, {k} of {n}", partial(_shamir, secret, rnd[: k - 1], n)))
     return tuple(rows)
+
+
+def _secret() -> bytes:
+    value = bytes(scalar(int.from_bytes(os.urandom(64), "big")))
+    dec_scalar(value)
+    return value
 
 
 class _Ceremony:
@@ -136,7 +142,7 @@ class _Asked:
     ceremony: _Ceremony
     seed: bytes = field(default_factory=lambda: os.urandom(32))
     order: bytes = field(default_factory=lambda: os.urandom(32))
-    sk: bytes = field(default_factory=lambda: _secret())
+    sk: bytes = field(default_factory=_secret)
     file_key: bytes = field(default_factory=lambda: os.urandom(32))
     manifest: bytes = field(default_factory=lambda: os.urandom(32))
     made: dict[str, bytes] = field(default_factory=dict)
@@ -317,9 +323,3 @@ def _text(seconds: float) -> str:
 
 def _people(n: int) -> tuple[list[bytes], list[bytes]]:
     return [os.urandom(32) for _ in range(n)], [_secret() for _ in range(n)]
-
-
-def _secret() -> bytes:
-    value = bytes(scalar(int.from_bytes(os.urandom(64), "big")))
-    dec_scalar(value)
-    return value
