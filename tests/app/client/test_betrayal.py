@@ -36,8 +36,8 @@ def newest(court: Bench) -> Session:
     return found
 
 
-def betray(court: Bench, dealer: str, *, victim: int, share: bool) -> None:
-    """With the keys in his home the dealer deals so that one receiver gets a wrong share."""
+def betray(court: Bench, dealer: str, *, victim: int | tuple[int, ...], share: bool) -> None:
+    """With the keys in his home the dealer deals so that one receiver, or some, get a wrong share."""
     session: PanelSession = newest(court).state.session
     index = newest(court).dealers.index(court.world.id(dealer)) + 1
     vault = JudgeVault(Vault(Home(court.homes / dealer), keys_of(dealer)))
@@ -47,7 +47,9 @@ def betray(court: Bench, dealer: str, *, victim: int, share: bool) -> None:
     if share:
         closed, epoch = closed_epoch(court.world.view, panel_of(court))
         constant = recover(closed, epoch.certificate, judge=index, he=keys.he)
-    deal = corrupt_deal(session, index, keys.host, constant=constant, spoilt=(victim,))
+    deal = corrupt_deal(
+        session, index, keys.host, constant=constant, spoilt=victim if isinstance(victim, tuple) else (victim,)
+    )
     court.world.do(dealer, PanelDeal(deal=deal))
 
 
