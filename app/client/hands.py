@@ -3,7 +3,7 @@
 from app.client.home import Card
 from app.client.session import Client, Receipt
 from app.rules.act import person_of
-from app.statements.kinds import CaseDelegate, CaseUndelegate, MemberKey, Scope
+from app.statements.kinds import CaseDelegate, CaseUndelegate, MemberDevice, MemberKey, MemberUndevice, Scope
 
 ACT_VALID_SECONDS = 30 * 86_400
 
@@ -32,3 +32,17 @@ async def new_key(client: Client, member: str, card: Card) -> Receipt:
     person = person_of(state.view, member)
     claims = MemberKey(member=person.id, role=person.role, key=card.key, notes=card.notes)
     return await client.post(claims, valid_seconds=ACT_VALID_SECONDS)
+
+
+async def add_device(client: Client, card: Card) -> Receipt:
+    """Name a further device of one's own, by the card made on it. Raises Refused (wrong_signer, key_in_use, …)."""
+    person = (await client.sync()).me
+    claims = MemberDevice(member=person.id, role=person.role, key=card.key, notes=card.notes)
+    return await client.post(claims)
+
+
+async def remove_device(client: Client, key: str, member: str | None = None) -> Receipt:
+    """Retire a device by its key's thumbprint: one's own, or as a registrar another member's. Raises Refused."""
+    state = await client.sync()
+    person = person_of(state.view, member) if member is not None else state.me
+    return await client.post(MemberUndevice(member=person.id, role=person.role, key=key))

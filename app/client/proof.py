@@ -8,7 +8,7 @@ from app.rules.aggregates import Deposited, KeyHolder
 from app.sealing.manifest import manifest_hash
 from app.statements.disclosure import NamedDisclosure
 from app.statements.keys import thumbprint
-from app.statements.kinds import Approval, Genesis, MemberEnrol, MemberKey
+from app.statements.kinds import Approval, Genesis, MemberDevice, MemberEnrol, MemberKey
 from app.statements.proofanchor import ProofAnchor, anchor_json
 from app.statements.prooffile import ProofFile, Proven, format_proof_file, known_lines
 from app.statements.statement import Statement, parse_statement
@@ -95,7 +95,7 @@ def make_proof(
 def _subject(statement: Statement) -> str | None:
     if isinstance(statement.claims, MemberEnrol):
         return thumbprint(statement.claims.key)
-    return statement.claims.member if isinstance(statement.claims, MemberKey) else None
+    return statement.claims.member if isinstance(statement.claims, MemberKey | MemberDevice) else None
 
 
 def _member(state: State, kid: str) -> str | None:

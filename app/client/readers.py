@@ -2,7 +2,7 @@
 
 from app.client.session import Client
 from app.client.visit import panel_of
-from app.rules.aggregates import Delegations, Epoch, Person
+from app.rules.aggregates import Delegations, Devices, Epoch, Person
 from app.rules.cases import case_of
 from app.rules.view import WholeView
 from app.statements.statement import Statement
@@ -25,8 +25,11 @@ def case_members(view: WholeView, case_id: bytes, now: int | None = None) -> tup
 
 
 def case_recipients(view: WholeView, case_id: bytes) -> tuple[str, ...]:
-    """Return their age recipients."""
-    return tuple(person.notes for person in case_members(view, case_id))
+    """Return their age recipients, those of their further devices too."""
+    people = case_members(view, case_id)
+    devices = [each for person in people if (each := view.find(Devices, person.id)) is not None]
+    more = [device.notes for each in devices for device in each.devices]
+    return (*(person.notes for person in people), *more)
 
 
 async def words_of(client: Client, statement: Statement) -> str | None:

@@ -23,9 +23,11 @@ from app.statements.kinds import (
     Deposit,
     DepositSupersede,
     Erase,
+    MemberDevice,
     MemberEnrol,
     MemberKey,
     MemberRevoke,
+    MemberUndevice,
     ReleaseOrder,
     ReleasePermit,
     ReleasePublish,
@@ -187,4 +189,6 @@ def _of_people(statement: Statement, case: Case) -> bool:
         return False
     if isinstance(claims, MemberEnrol):
         return thumbprint(claims.key) in case.parties
-    return isinstance(claims, MemberKey | MemberRevoke) and claims.member in case.parties
+    return (
+        isinstance(claims, MemberKey | MemberRevoke | MemberDevice | MemberUndevice) and claims.member in case.parties
+    )

@@ -365,6 +365,23 @@ class Delegations:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Device:
+    """A member's further device: the thumbprint of its key, and its notes recipient."""
+
+    key: Member
+    notes: Notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Devices:
+    """The devices of a member beside the one that holds his own key. Its id is the member's."""
+
+    PREFIX: ClassVar = "devices"
+    id: Raw
+    devices: tuple[Device, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Foretold:
     """Never stored: what a replay knows of a deposit whose statements an act later on the ledger erased."""
 
@@ -391,6 +408,7 @@ Aggregate = (
     | Erased
     | Destroyed
     | Delegations
+    | Devices
     | Foretold
 )
 
@@ -415,6 +433,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Erased,
         Destroyed,
         Delegations,
+        Devices,
     )
 }
 

@@ -9,7 +9,8 @@ from dataclasses import replace
 from typing import Any, cast
 
 from app.rules.act import Act, person_of, refuse
-from app.rules.aggregates import Aggregate, KeyHolder, PendingAct, Person, Registry
+from app.rules.aggregates import Aggregate, Devices, KeyHolder, PendingAct, Person, Registry
+from app.rules.view import View
 from app.statements.keys import thumbprint
 from app.statements.kinds import OFFICES, Approval, Genesis, MemberEnrol, MemberKey, MemberRevoke
 from app.statements.statement import parse_statement
@@ -53,7 +54,7 @@ def _joined(claims: MemberEnrol, index: int) -> Iterator[Aggregate]:
     )
 
 
-def _key_unused(act: Act[object], key: bytes) -> None:
+def key_unused(act: Act[object], key: bytes) -> None:
     if act.view.find(KeyHolder, thumbprint(key)) is not None:
         raise refuse("key_in_use", f"the key {thumbprint(key)} is or was in use here", "Make a new key.")
 
@@ -61,7 +62,7 @@ def _key_unused(act: Act[object], key: bytes) -> None:
 def enrol(act: Act[MemberEnrol]) -> Iterator[Aggregate]:
     """A registrar enrols a member; an office waits for approvals."""
     act.member("registrar")
-    _key_unused(act, act.claims.key)
+    key_unused(act, act.claims.key)
     if act.claims.role in OFFICES:
         yield pending(act)
     else:
@@ -70,11 +71,11 @@ def enrol(act: Act[MemberEnrol]) -> Iterator[Aggregate]:
 
 def enrolled(act: Act[MemberEnrol]) -> Iterator[Aggregate]:
     """The m-th approval of an enrolment is there."""
-    _key_unused(act, act.claims.key)
+    key_unused(act, act.claims.key)
     yield from _joined(act.claims, act.circumstances.index)
 
 
-def _subject(act: Act[MemberRevoke] | Act[MemberKey]) -> Person:
+def subject(act: Act[Any]) -> Person:
     person = person_of(act.view, act.claims.member)
     if person.role != act.claims.role:
         raise refuse("wrong_role", f"the member {person.id} is a {person.role}, not a {act.claims.role}")
@@ -84,7 +85,7 @@ def _subject(act: Act[MemberRevoke] | Act[MemberKey]) -> Person:
 def revoke(act: Act[MemberRevoke]) -> Iterator[Aggregate]:
     """A registrar revokes a member; an office waits for approvals."""
     act.member("registrar")
-    _subject(act)
+    subject(act)
     if act.claims.role in OFFICES:
         yield pending(act)
     else:
@@ -93,9 +94,10 @@ def revoke(act: Act[MemberRevoke]) -> Iterator[Aggregate]:
 
 def revoked(act: Act[MemberRevoke]) -> Iterator[Aggregate]:
     """The revocation takes effect."""
-    person = _subject(act)
+    person = subject(act)
     yield replace(person, active=False)
     yield from _retired(act, person)
+    yield from without_devices(act.view, person)
 
 
 def _retired(act: Act[object], person: Person) -> Iterator[Aggregate]:
@@ -105,12 +107,31 @@ def _retired(act: Act[object], person: Person) -> Iterator[Aggregate]:
     yield replace(holder, retired=True)
 
 
+def own_key(act: Act[Any], person: Person) -> None:
+    """Raise Refused (wrong_signer) unless the member's own key signed, and not that of a further device."""
+    if act.statement.kid != thumbprint(person.key):
+        raise refuse("wrong_signer", f"this takes the key {thumbprint(person.key)} of {person.id}, not a device's")
+
+
+def without_devices(view: View, person: Person) -> Iterator[Aggregate]:
+    """Retire all devices of a member."""
+    found = view.find(Devices, person.id)
+    if found is None or not found.devices:
+        return
+    for each in found.devices:
+        holder = view.find(KeyHolder, each.key)
+        if holder is not None:
+            yield replace(holder, retired=True)
+    yield replace(found, devices=())
+
+
 def rotate(act: Act[MemberKey]) -> Iterator[Aggregate]:
     """A member gives himself a new key, or a registrar gives one to a member who lost his."""
     signer = act.member()
-    person = _subject(act)
-    _key_unused(act, act.claims.key)
+    person = subject(act)
+    key_unused(act, act.claims.key)
     if signer.id == person.id:
+        own_key(act, person)
         yield from rotated(act)
         return
     act.member("registrar")
@@ -122,9 +143,11 @@ def rotate(act: Act[MemberKey]) -> Iterator[Aggregate]:
 
 def rotated(act: Act[MemberKey]) -> Iterator[Aggregate]:
     """The new key takes effect; the old one is never accepted again."""
-    person = _subject(act)
-    _key_unused(act, act.claims.key)
+    person = subject(act)
+    key_unused(act, act.claims.key)
     yield from _retired(act, person)
+    if act.statement.kid != thumbprint(person.key):
+        yield from without_devices(act.view, person)  # a lost key may have named devices since
     yield KeyHolder(id=thumbprint(act.claims.key), key=act.claims.key, holder="member", member=person.id, retired=False)
     yield replace(person, key=act.claims.key, notes=act.claims.notes)
 

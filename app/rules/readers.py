@@ -15,9 +15,11 @@ from app.statements.kinds import (
     CaseDelegate,
     CaseOpen,
     CaseParty,
+    MemberDevice,
     MemberEnrol,
     MemberKey,
     MemberRevoke,
+    MemberUndevice,
     PanelPropose,
     is_public,
 )
@@ -30,7 +32,7 @@ def topic_of(admitted: Admitted) -> str | None:
         return None
     if isinstance(claims, MemberEnrol):
         return f"member/{thumbprint(claims.key)}"
-    if isinstance(claims, MemberRevoke | MemberKey):
+    if isinstance(claims, MemberRevoke | MemberKey | MemberDevice | MemberUndevice):
         return f"member/{claims.member}"
     for each in admitted.changes:
         if isinstance(each, Case):

@@ -121,6 +121,25 @@ class MemberKey:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MemberDevice:
+    """A second device of a member: a key of its own beside his, and where words for it are sealed."""
+
+    member: Member
+    role: Role
+    key: Key
+    notes: Notes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberUndevice:
+    """A device is lost or out of use: its key is retired. `key` is its thumbprint."""
+
+    member: Member
+    role: Role
+    key: Member
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PanelPropose:
     """A registrar names the judges of an epoch, in index order, and k. `prev_epoch_id` is zero for epoch 1."""
 
@@ -478,6 +497,8 @@ Claims = (
     | MemberEnrol
     | MemberRevoke
     | MemberKey
+    | MemberDevice
+    | MemberUndevice
     | PanelPropose
     | PanelCard
     | PanelRoster
@@ -520,6 +541,8 @@ KINDS: dict[str, type[Claims]] = {
     "member.enrol": MemberEnrol,
     "member.revoke": MemberRevoke,
     "member.key": MemberKey,
+    "member.device": MemberDevice,
+    "member.undevice": MemberUndevice,
     "panel.propose": PanelPropose,
     "panel.card": PanelCard,
     "panel.roster": PanelRoster,
@@ -563,7 +586,7 @@ _PUBLIC = frozenset(name for name in KINDS if name.startswith("panel.")) | {"gen
 
 def is_public(kind: str, claims: Claims) -> bool:
     """Whether a statement is served to anyone. Decided per statement: a judge's enrolment is public, a lawyer's not."""
-    if isinstance(claims, MemberEnrol | MemberRevoke | MemberKey):
+    if isinstance(claims, MemberEnrol | MemberRevoke | MemberKey | MemberDevice | MemberUndevice):
         return claims.role in OFFICES
     return kind in _PUBLIC
 

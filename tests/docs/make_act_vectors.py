@@ -19,6 +19,9 @@ from app.statements.kinds import (
     Erase,
     HoldLift,
     HoldPlace,
+    MemberDevice,
+    MemberKey,
+    MemberUndevice,
     PanelClose,
     PanelDestroy,
 )
@@ -39,6 +42,7 @@ class Acts(Story):
         self.count_time()
         self._destroying()
         self._delegations()
+        self._devices()
         self._mistakes()
         self._publications()
         self._anchors()
@@ -72,6 +76,19 @@ class Acts(Story):
         self.refuse("a delegate passes it on", "staff", replace(given, delegate=world.id("lawyer2")))
         world.do("lawyer1", CaseUndelegate(case_id=case_id, delegate=world.id("staff")))
         self.refuse("a delegation is ended twice", "lawyer1", CaseUndelegate(case_id=case_id, delegate=given.delegate))
+
+    def _devices(self) -> None:
+        world = self.world
+        laptop = world.signer("laptop")
+        given = MemberDevice(member=world.id("lawyer2"), role="party", key=laptop.public, notes=worlds.NOTES)
+        self.refuse("a registrar names a device", "registrar", given)
+        world.do("lawyer2", given)
+        self.refuse("a key in use as a device", "lawyer2", given)
+        taken = MemberKey(member=given.member, role="party", key=world.signer("thief").public, notes=worlds.NOTES)
+        self.refuse("a device replaces its member's key", "laptop", taken)
+        gone = MemberUndevice(member=given.member, role="party", key=laptop.kid)
+        world.do("lawyer2", gone)
+        self.refuse("a device is retired twice", "lawyer2", gone)
 
     def _mistakes(self) -> None:
         world, release = self.world, self.release

@@ -65,6 +65,19 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     add_json(key)
     key.set_defaults(run=lambda args: asyncio.run(run_key(args)))
 
+    device = actions.add_parser(
+        "device",
+        help="name a second device of yours, or retire one",
+        description="Name a second device of yours: make keys there with `muniment identity new`, and bring its "
+        "identity.json here. It signs for you and reads what you read from then on; it cannot ask for evidence, replace"
+        " your key or name devices. With --retire: retire one, for yourself or as a registrar.",
+    )
+    device.add_argument("card", metavar="CARD", type=Path, nargs="?", help="the device's identity.json")
+    device.add_argument("--retire", metavar="KEY", help="the thumbprint of the key of a device to retire")
+    device.add_argument("--member", metavar="MEMBER", help="with --retire: whose device, by id or name (a registrar)")
+    add_json(device)
+    device.set_defaults(run=lambda args: asyncio.run(run_device(args)))
+
     waiting = actions.add_parser(
         "waiting",
         help="list the acts that wait for the authority's approval",
@@ -165,6 +178,28 @@ async def run_key(args: argparse.Namespace) -> int:
     }
     tail = f"; it waits for the authority: muniment member approve {digest}" if waits else ""
     show(args, document, [f"{person.name} ({person.id}) has the key {document['key']}: entry {receipt.index}{tail}"])
+    return 0
+
+
+async def run_device(args: argparse.Namespace) -> int:
+    """Name or retire a device."""
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.client.hands import add_device, remove_device  # noqa: PLC0415
+    from app.client.home import parse_card  # noqa: PLC0415
+    from app.errors import BadInput  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+
+    if (args.card is None) == (args.retire is None) or (args.member is not None and args.retire is None):
+        raise BadInput("name a card, or a key to retire", "muniment member device CARD | --retire KEY", code="usage")
+    async with connected() as client:
+        if args.card is not None:
+            card = parse_card(read_file(args.card, "the identity card", most=16_384))
+            key, receipt = thumbprint(card.key), await add_device(client, card)
+        else:
+            member = member_of((await client.sync()).view, args.member).id if args.member is not None else None
+            key, receipt = args.retire, await remove_device(client, args.retire, member)
+    what = "is a device of yours" if args.card is not None else "is retired"
+    show(args, {"key": key, "index": receipt.index}, [f"the key {key} {what}: entry {receipt.index}"])
     return 0
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from app.client.deposit import Depositor, Evidence
-from app.client.hands import delegate, new_key, undelegate
+from app.client.hands import add_device, delegate, new_key, remove_device, undelegate
 from app.client.mistakes import withdraw
 from app.client.problems import ServiceRefused
 from app.errors import Refused
@@ -95,3 +95,28 @@ async def test_a_lost_key_is_replaced_by_a_registrar_and_the_member_stays(tmp_pa
             assert person is not None
             assert person.key == card.key
             await delegate(new, release.case_id, found.world.id("staff"), ("read",), days=1)
+
+
+async def test_a_second_device_reads_and_signs_for_its_member_until_it_is_retired(tmp_path: Path) -> None:
+    release = with_staff()
+    async with court(release.world, tmp_path) as found:
+        member = found.world.id("lawyer1")
+        async with found.client("lawyer1") as lawyer:
+            await add_device(lawyer, keys_of("laptop").card)
+        (tmp_path / "a.txt").write_bytes(b"evidence")
+        async with found.client("laptop") as laptop:
+            assert (await laptop.sync()).me.id == member
+            made = await Depositor(laptop).deposit(
+                release.case_id, [Evidence(path=tmp_path / "a.txt")], approve=lambda _panels: None, words="for both"
+            )
+            assert made.receipt.statement.kid == keys_of("laptop").signer.kid
+        async with found.client("lawyer1") as lawyer:
+            deposit = (await lawyer.sync()).view.find(Deposited, made.deposit_id.hex())
+            assert deposit is not None
+            assert deposit.depositor == member
+            await remove_device(lawyer, keys_of("laptop").signer.kid)
+        async with found.client("laptop") as laptop:
+            with pytest.raises(Refused):
+                await laptop.api.me()
+        async with found.client("clerk") as clerk:
+            await clerk.sync()

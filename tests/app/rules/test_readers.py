@@ -17,8 +17,10 @@ from app.statements.kinds import (
     DepositWithdraw,
     HoldLift,
     HoldPlace,
+    MemberDevice,
     MemberKey,
     MemberRevoke,
+    MemberUndevice,
     ReleaseObjection,
     ReleaseWithdraw,
     RetentionExtend,
@@ -69,6 +71,8 @@ PRIVATE = {
     "access": CASE,
     "member.enrol": {"registrar", "outsider"},
     "member.key": {"registrar", "outsider"},
+    "member.device": {"registrar", "outsider"},
+    "member.undevice": {"registrar", "outsider"},
     "member.revoke": {"registrar"},  # shown by test_a_revoked_member_reads_nothing
 }
 
@@ -108,6 +112,9 @@ def whole() -> tuple[World, list[Admitted]]:
     world.do("judge2", HoldLift(deposit_id=deposit_id, hold=hold, note=None))
     world.do("clerk", RetentionExtend(deposit_id=deposit_id, until=world.now + 9, note=None))
     member = world.id("outsider")
+    laptop = world.signer("outsider laptop")
+    world.do("outsider", MemberDevice(member=member, role="party", key=laptop.public, notes=NOTES))
+    world.do("outsider", MemberUndevice(member=member, role="party", key=laptop.kid))
     world.do("outsider", MemberKey(member=member, role="party", key=world.signer("outsider new").public, notes=NOTES))
     assert world.genesis is not None
     replay = Replay(origin=ORIGIN, genesis=world.genesis.digest, seen=world.facts)
