@@ -59,11 +59,13 @@ sys.exit(code)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
-    """What one run took: seconds, CPU seconds of the client's processes, and its peak memory where it says so."""
+    """What one run took: seconds, CPU seconds of the client's processes, its peak memory where it says so; and CPU
+    seconds of the S3 server and of the service meanwhile."""
 
     seconds: float
     cpu: float
     peak_kib: int = 0
+    server_cpu: float = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +77,8 @@ class Place:
     town: Town
     url: str
     file: Path
+    servers: tuple[int, ...]
+    """Process ids of the S3 server and of the service."""
 
     @property
     def endpoint(self) -> str:
@@ -101,8 +105,10 @@ def run() -> tuple[Row, ...]:
         taken: dict[str, list[Taken]] = {name: [] for name in contenders}
         for number in range(ROUNDS):
             for name, contender in contenders.items():
-                taken[name].append(contender(place, number))
-                last = taken[name][-1]
+                before = _cpu_of(place.servers)
+                last = contender(place, number)
+                last = replace(last, server_cpu=_cpu_of(place.servers) - before)
+                taken[name].append(last)
                 print(
                     f"round {number + 1}, {name}: {last.seconds:.1f} s, {last.cpu:.1f} CPU-s",
                     file=sys.stderr,
@@ -134,13 +140,24 @@ def _best(runs: list[Taken]) -> float:
 def _row(name: str, runs: list[Taken], ours: list[Taken]) -> Row:
     median = statistics.median(each.seconds for each in runs)
     cpu = statistics.median(each.cpu for each in runs)
+    server = statistics.median(each.server_cpu for each in runs)
     against = "" if runs is ours else f"muniment takes so much less time: {_best(runs):.1f} / {_best(ours):.1f} s"
     return Row(
         what=name,
-        figure=f"{_best(runs):.1f} s best, {median:.1f} s median, {cpu:.1f} CPU-s",
+        figure=f"{_best(runs):.1f} s best, {median:.1f} s median, {cpu:.1f} CPU-s; servers {server:.1f} CPU-s",
         ratio="" if runs is ours else f"{_best(runs) / _best(ours):.2f}",
         against=against,
     )
+
+
+def _cpu_of(pids: tuple[int, ...]) -> float:
+    """CPU seconds of processes so far; 0 where there is no /proc."""
+    ticks = 0
+    for pid in pids:
+        stat = Path(f"/proc/{pid}/stat")
+        if stat.exists():
+            ticks += sum(map(int, stat.read_text().rpartition(")")[2].split()[11:13]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
 @contextmanager
@@ -155,7 +172,7 @@ def _place(folder: Path) -> Iterator[Place]:
     town = asyncio.run(make_town(folder / "town"))
     with (town.registry / "muniment.toml").open("a") as config:
         config.write(f'blobs = "s3+http://127.0.0.1:{port}/evidence"\n')
-    with running(s3_server(folder / "s3", port, _USER, _SECRET, KIND)):
+    with running(s3_server(folder / "s3", port, _USER, _SECRET, KIND)) as server:
         s3_client(port, _USER, _SECRET).make_bucket("others")
         served = subprocess.Popen(
             [sys.executable, "-m", "app.cli.main", "serve", "--dir", str(town.registry), "--listen", "127.0.0.1:0"],
@@ -168,7 +185,8 @@ def _place(folder: Path) -> Iterator[Place]:
         try:
             assert served.stdout is not None
             url = served.stdout.readline().removeprefix("listening on ").strip()
-            yield Place(folder=folder, port=port, town=town, url=url, file=file)
+            pids = (server.pid, served.pid)
+            yield Place(folder=folder, port=port, town=town, url=url, file=file, servers=pids)
         finally:
             served.terminate()
             served.wait()

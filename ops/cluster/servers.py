@@ -74,6 +74,12 @@ class Server:
             assert time.monotonic() < until, f"{self._command[0]} is not ready: see {self._log}"
             time.sleep(0.05)  # another program's start has no event to wait for
 
+    @property
+    def pid(self) -> int:
+        """The process's id, while it runs."""
+        assert self._process is not None
+        return self._process.pid
+
     def kill(self) -> None:
         """SIGKILL: nothing is flushed, no connection is closed properly by the program."""
         if self._process is not None:
