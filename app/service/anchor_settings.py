@@ -187,8 +187,11 @@ def _bitcoin(value: object) -> Checkpoint:
         return CHECKPOINT
     if not isinstance(value, dict):
         raise _bad("bitcoin", "is no table", "Write it as [bitcoin].")
+    keys = ("height", "hash", "limit", "floor", "retarget")
+    _only(value, keys, "bitcoin")
     try:
-        return read_headers({**value, "chain": ""}, "bitcoin").checkpoint
+        ordered = {key: value[key] for key in keys if key in value}
+        return read_headers({**ordered, "chain": ""}, "bitcoin").checkpoint
     except AppError as error:
         raise _bad(
             "bitcoin", f"is not a header checkpoint: {error.message}", "Leave it out for Bitcoin's own."

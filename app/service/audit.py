@@ -26,6 +26,8 @@ from app.rules.deposits import trail_id
 from app.rules.erasures import NONE
 from app.rules.replay import Entry, Replay
 from app.service.aggregates import KIND, read_versions
+from app.service.anchor_store import AnchorStore
+from app.service.audit_anchors import check_anchor
 from app.service.audit_projections import compare_again, compare_all
 from app.service.audit_receipts import check_receipt
 from app.service.deposit_audit import DepositAudit
@@ -38,7 +40,7 @@ from app.service.notes import DamagedNote, note_bytes
 from app.service.projections import ERASE_DUE, read_watermark
 from app.service.scratch import Scratch
 from app.service.statements import StatementStore
-from app.statements.kinds import Genesis
+from app.statements.kinds import Anchor, Genesis
 from app.statements.statement import digest_of, parse_leaf, parse_statement
 from ledger.audit import audit as audit_ledger
 from ledger.batch import check_extends
@@ -99,6 +101,7 @@ class Audit:
         self._replay = self._new_replay()
         self._frontier: Frontier = EMPTY_FRONTIER
         self._key: VerifierKey | None = None
+        self._anchored: list[int] = []
         self._end = self._kept = self._applied = 0
         self._segments = self._bytes = self._checked = 0
 
@@ -150,6 +153,8 @@ class Audit:
         for name in self._scratch.notes():
             async for found in self._note(name):
                 yield found
+        async for found in self._anchors():
+            yield found
         async for found in self._held():
             yield found
 
@@ -349,6 +354,8 @@ class Audit:
         note = getattr(admitted.statement.claims, "note", None)
         if note is not None:
             self._scratch.add_note(note)
+        if isinstance(admitted.statement.claims, Anchor):
+            self._anchored.append(index)
         for each in admitted.changes:
             if isinstance(each, Deposited):
                 self._scratch.add_deposit(each, index)
@@ -382,6 +389,16 @@ class Audit:
             whole = False
         if not whole and await self._records.get(NOTE_ERASED, name.hex()) is None:
             yield Finding(code="note_damaged", place=f"note {name.hex()}", message="the note is missing or changed")
+
+    async def _anchors(self) -> AsyncIterator[Finding]:
+        store = AnchorStore(self._records)
+        for number, index in enumerate(self._anchored, 1):
+            text = await self._statements.read(parse_leaf(await self._history.leaf(index)).digest)
+            if text is not None and self._key is not None:
+                found = await check_anchor(store, parse_statement(text), index, self._key)
+                if found is not None:
+                    yield found
+            self._tell("anchors", number, len(self._anchored))
 
     async def _held(self) -> AsyncIterator[Finding]:
         for name, data in self._receipts:

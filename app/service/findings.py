@@ -38,6 +38,8 @@ _REMEDIES = {
     "statement_missing": _RESTORE_ONE,
     "statement_changed": _RESTORE_ONE,
     "note_damaged": _RESTORE_ONE,
+    "anchor_missing": _RESTORE_ONE,
+    "anchor_damaged": _RESTORE_ONE,
     "not_erased": "Start the service: it destroys what was erased. If this stays, look into its log.",
     "manifest_damaged": _RESTORE_ONE,
     "box_damaged": _RESTORE_ONE,

@@ -598,3 +598,43 @@ def test_bad_settings_are_named(tmp_path: Path, changes: dict[str, Any], said: s
         parse_anchor_terms({**table(pki, tmp_path), **changes}, folder=tmp_path)
     assert caught.value.code == "bad_setting"
     assert caught.value.next_step
+
+
+# The audit
+
+
+async def findings(it: Yard) -> list[str]:
+    from app.service.audit import Audit
+
+    registry = it.registry
+    audit = Audit(registry.records, registry.blobs, origin=ORIGIN, genesis=registry.terms.genesis)
+    try:
+        return [f"{each.code} {each.place}" async for each in audit.findings()]
+    finally:
+        audit.close()
+
+
+async def test_the_audit_finds_an_anchor_that_is_gone_or_changed() -> None:
+    async with yard() as it:
+        await it.anchoring.step()
+        it.calendar.confirm()
+        await it.later(120)
+        await it.registry.maintain()
+        assert await findings(it) == []
+        records = it.registry.records
+        for claims, _ in await it.anchors():
+            place = f"anchor {claims.anchor.hex()}"
+            record = await records.get("anchor", claims.anchor.hex())
+            assert record is not None
+            other = next(each for each, _ in await it.anchors() if each.anchor != claims.anchor)
+            swapped = await records.get("anchor", other.anchor.hex())
+            assert swapped is not None
+            revision = await records.replace("anchor", record.id, swapped.data, revision=record.revision)
+            assert await findings(it) == [f"anchor_damaged {place}"]
+            stamped = record.data.replace(b'"checkpoint":"', b'"checkpoint":"AAAA')
+            revision = await records.replace("anchor", record.id, stamped, revision=revision)
+            assert await findings(it) == [f"anchor_damaged {place}"]
+            await records.delete("anchor", record.id, revision=revision)
+            assert await findings(it) == [f"anchor_missing {place}"]
+            await records.insert("anchor", record.id, record.data)
+        assert await findings(it) == []

@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,13 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument("-m", type=int, default=2, help="how many of them it takes (default 2)")
     parser.add_argument("--port", type=int, default=8080, help="where the service will listen (default 8080)")
     parser.add_argument("--host", default="127.0.0.1", help="where the service will listen (default 127.0.0.1)")
+    parser.add_argument(
+        "--anchors",
+        metavar="FILE",
+        type=Path,
+        help="an anchors.toml: who vouches for this registry's time. Its authorities, and how many must agree, go into "
+        "the trust file, and the registry uses it (docs/operate/anchors.md)",
+    )
     parser.add_argument("--post", action="store_true", help="the service runs: post the genesis to it")
     add_json(parser)
     parser.set_defaults(run=run)
@@ -76,6 +84,7 @@ def _found(args: argparse.Namespace) -> int:
     seeds = [] if cards else [os.urandom(32) for _ in range(args.keys)]
     publics = [card.key for card in cards] or [Signer(seed).public for seed in seeds]
     log_seed, service_seed = os.urandom(32), os.urandom(32)
+    tsa, headers = _time(args.anchors)
     founding = found(
         origin=args.origin,
         registrar=keys,
@@ -84,10 +93,14 @@ def _found(args: argparse.Namespace) -> int:
         service_seed=service_seed,
         now=clock(),
         rng=os.urandom,
+        tsa=tsa,
+        headers=headers,
     )
     settings = registry_settings(
         folder / "registry", origin=args.origin, genesis=founding.genesis.digest, host=args.host, port=args.port
     )
+    if args.anchors is not None:
+        settings = replace(settings, anchors=args.anchors.absolute())
     make_folder(folder)
     files = [folder / "authority" / f"authority-{number}.age" for number in range(1, len(seeds) + 1)]
     passphrase = read_passphrase("Passphrase of the authority's keys: ", twice=True) if seeds else ""
@@ -123,6 +136,19 @@ def _found(args: argparse.Namespace) -> int:
         names = ", ".join(map(str, files))
         note(f"Take the authority's keys ({names}) to {len(files)} different offices, and off this machine.")
     return 0
+
+
+def _time(anchors: Path | None) -> tuple[object, object]:
+    """What the trust file says of time-stamp authorities, and of Bitcoin: the built-in checkpoint by default."""
+    from app.service.anchor_settings import load_anchor_terms  # noqa: PLC0415
+    from app.statements.trust_time import TsaTrust, headers_json, tsa_json  # noqa: PLC0415
+    from ledger.anchors.mainnet import CHECKPOINT  # noqa: PLC0415
+
+    if anchors is None:
+        return None, headers_json(CHECKPOINT)
+    terms = load_anchor_terms(anchors)
+    tsa = tsa_json(TsaTrust(m=terms.tsa_quorum, authorities=terms.authorities)) if terms.tsas else None
+    return tsa, headers_json(terms.bitcoin)
 
 
 async def _post(args: argparse.Namespace) -> int:

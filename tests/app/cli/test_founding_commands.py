@@ -135,3 +135,46 @@ def test_commands_say_what_is_missing(terminal: Terminal) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["case", "show", "not hex"])
     assert caught.value.code == 2
+
+
+def test_a_trust_file_is_made_with_who_vouches_for_time(terminal: Terminal) -> None:
+    from app.config import load_settings
+    from app.demo.calendar import BlockChain
+    from app.demo.pki import LoopbackPki
+    from app.service.anchor_settings import load_anchor_terms
+    from ledger.anchors.mainnet import CHECKPOINT
+
+    for name in ("registrar", "other"):
+        terminal.person(name)
+    plain = terminal.folder / "plain"
+    terminal.run("registrar", "init", plain, "--origin", ORIGIN, "--keys", "1", "-m", "1")
+    trust = parse_trust((plain / "trust.json").read_bytes())
+    assert trust.tsa is None
+    assert trust.headers is not None
+    assert trust.headers.checkpoint == CHECKPOINT  # built in, and only a default
+
+    pki, chain = LoopbackPki("http://127.0.0.1:1"), BlockChain()
+    (terminal.folder / "root.der").write_bytes(pki.root_der)
+    lines = ["tsa_quorum = 1", 'header_sources = ["http://127.0.0.1:1/a", "http://127.0.0.1:1/b"]']
+    for tsa in pki.tsas:
+        lines += ["[[tsa]]", f'name = "{tsa.name}"', f'url = "{tsa.url}"', 'roots = ["root.der"]']
+        lines += [f'subject = "{tsa.name}"']
+    lines += ["[[calendar]]", 'url = "http://127.0.0.1:1/c"', "[bitcoin]", "height = 0", "retarget = false"]
+    lines += [f'hash = "{chain.checkpoint.hash[::-1].hex()}"', 'limit = "207fffff"', 'floor = "207fffff"']
+    anchors = terminal.folder / "anchors.toml"
+    anchors.write_text("\n".join(lines))
+    court = terminal.folder / "court"
+    words = ["--origin", ORIGIN, "--keys", "1", "-m", "1", "--anchors", anchors]
+    terminal.run("other", "init", court, *words)
+    trust = parse_trust((court / "trust.json").read_bytes())
+    assert trust.tsa is not None
+    assert (trust.tsa.m, [each.name for each in trust.tsa.authorities]) == (1, [each.name for each in pki.tsas])
+    assert trust.headers is not None
+    assert trust.headers.checkpoint == chain.checkpoint
+    settings = load_settings(court / "registry" / "muniment.toml", {})
+    assert settings.anchors is not None
+    assert load_anchor_terms(settings.anchors).tsa_quorum == 1
+    anchors.write_text("colour = 1")
+    bad = terminal.run("other", "init", terminal.folder / "no", *words, code=2)
+    assert bad["error"]["code"] == "bad_setting"
+    assert not (terminal.folder / "no").exists()
