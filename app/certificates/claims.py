@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 
 from app.canonical import format_json, parse_json
 from app.errors import BadInput
-from app.fields import Int, Many, Parsed, Text, read_record, write_record
+from app.fields import Int, Many, Text, read_record, write_record
 from app.statements.kinds import Digest
 
 FORMAT = "muniment-certificate/v1"
@@ -20,14 +20,6 @@ MAX_CERTIFICATE_BYTES = 2 << 20
 
 Lang = Literal["en", "zh", "en+zh"]
 LEVELS = ("received", "witnessed", "timestamped", "anchored")
-
-
-def _as_is(text: str, _what: str) -> str:
-    return text
-
-
-Whole = Annotated[str, Parsed(_as_is)]
-"""Text with a parser of its own, which whoever uses it calls."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,24 +61,6 @@ class Identity:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
-    """A statement with its leaf and its tlog-proof, as in a proof file."""
-
-    statement: Whole
-    leaf: Whole
-    tlog_proof: Whole
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Opened:
-    """An opening on the ledger: the request for this deposit, the recipient's finding, and what founds his key."""
-
-    request: Entry
-    opening: Entry
-    signers: Annotated[tuple[Entry, ...], Many(least=1, most=4096)]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Annex:
     """An annex for one legal order, in the office's own words (from a template that the office may edit)."""
 
@@ -112,7 +86,8 @@ class Certificate:
     """What that check said."""
     panels: Annotated[tuple[PanelNamed, ...], Many(least=1, most=3)]
     identity: Identity
-    opened: Opened | None
+    opened: Digest | None
+    """SHA-256 of the release record that is attached too, and shows what an opening found; None: none is shown."""
     annexes: Annotated[tuple[Annex, ...], Many(most=3)]
 
 

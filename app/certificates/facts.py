@@ -4,6 +4,7 @@ Nothing here verifies; `app.verify` does, before this is printed and again when 
 is taken from the office's text and stands where the reader sees that the office says it.
 """
 
+import hashlib
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
@@ -17,8 +18,9 @@ from app.rules.aggregates import KeyHolder, Person
 from app.rules.replay import Entry, Replay
 from app.sealing.manifest import parse_manifest
 from app.statements.disclosure import open_disclosure
-from app.statements.kinds import Deposit, ReleaseOpening
+from app.statements.kinds import Deposit, ReleaseOpening, ReleaseRequest
 from app.statements.prooffile import DEPOSIT_SLOTS, ProofFile
+from app.statements.recordfile import parse_record_file
 from app.statements.statement import parse_leaf, parse_statement
 from ledger.checkpoint import Checkpoint
 from ledger.note import Note
@@ -148,8 +150,11 @@ def read_shown(proof: ProofFile) -> Shown:
     )
 
 
-def make_pages(proof: ProofFile, certificate: Certificate) -> Pages:
-    """Return everything that the certificate prints. Raises what `read_shown` raises."""
+def make_pages(proof: ProofFile, certificate: Certificate, record: bytes | None = None) -> Pages:
+    """Return everything that the certificate prints; `record`: the release record that it names as `opened`.
+
+    Raises what `read_shown` raises, BadInput (bad_record).
+    """
     shown, lang = read_shown(proof), certificate.lang
     panel = certificate.panels[0]
     count = len(shown.items)
@@ -176,7 +181,7 @@ def make_pages(proof: ProofFile, certificate: Certificate) -> Pages:
         ),
         sections=(
             _deposit(shown, certificate),
-            *_items(shown, certificate),
+            *_items(shown, certificate, record),
             _people(shown, certificate),
             _time(shown, certificate),
             _ledger(shown, lang),
@@ -269,9 +274,9 @@ def _deposit(shown: Shown, certificate: Certificate) -> Section:
     )
 
 
-def _items(shown: Shown, certificate: Certificate) -> tuple[Section, ...]:
+def _items(shown: Shown, certificate: Certificate, record: bytes | None) -> tuple[Section, ...]:
     lang = certificate.lang
-    verdicts = _opening(certificate)
+    verdicts = _opening(shown, certificate, record)
     sections = []
     for index, disclosed in enumerate(shown.items, 1):
         values = dict(disclosed)
@@ -300,14 +305,25 @@ def _items(shown: Shown, certificate: Certificate) -> tuple[Section, ...]:
     return tuple(sections)
 
 
-def _opening(certificate: Certificate) -> tuple[str, ...] | None:
+def _opening(shown: Shown, certificate: Certificate, record: bytes | None) -> tuple[str, ...] | None:
     """The recipient's verdicts, item by item; empty when he reported a malformed deposit; None: no opening shown."""
-    if certificate.opened is None:
+    if certificate.opened is None and record is None:
         return None
-    claims = parse_statement(certificate.opened.opening.statement).claims
-    if not isinstance(claims, ReleaseOpening):
-        raise BadInput("the opening shown is another statement", "Ask the office for a new one.", code="bad_field")
-    return claims.items if claims.outcome == "opened" else ()
+    if record is None or certificate.opened != hashlib.sha256(record).digest():
+        raise BadInput("the release record is not the one that the certificate names", code="bad_record")
+    file = parse_record_file(record)
+    openings, deposits = [], []
+    for each in file.entries:
+        statement = parse_statement(each.statement)
+        if isinstance(statement.claims, ReleaseOpening) and statement.claims.request == file.request:
+            openings.append(statement.claims)
+        if statement.digest == file.request and isinstance(statement.claims, ReleaseRequest):
+            deposits.append(statement.claims.deposit_id)
+    if len(openings) != 1 or deposits != [shown.claims.deposit_id]:
+        raise BadInput(
+            "the release record shows no opening of this deposit", "Name the record of its release.", code="bad_record"
+        )
+    return openings[0].items if openings[0].outcome == "opened" else ()
 
 
 def _people(shown: Shown, certificate: Certificate) -> Section:

@@ -6,7 +6,8 @@ People's words enter as data, never as source. The proof file and the office's t
 import io
 import json
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
@@ -24,7 +25,17 @@ if TYPE_CHECKING:
 
 PROOF_NAME = "proof.json"
 CERTIFICATE_NAME = "certificate.json"
+RECORD_NAME = "record.json"
 STANDARDS: tuple[Literal["a-3a"], Literal["ua-1"]] = ("a-3a", "ua-1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attached:
+    """A text that is attached as a file: JSON in its canonical form."""
+
+    name: str
+    text: str
+    says: str
 
 
 class NotSet(AppError):
@@ -38,14 +49,19 @@ def renderer() -> Renderer:
     return Renderer(typst=version("typst"), template=TEMPLATE)
 
 
-def render(proof: ProofFile, certificate: Certificate) -> bytes:
+def render(proof: ProofFile, certificate: Certificate, record: bytes | None = None) -> bytes:
     """Return the unsealed PDF. Deterministic; takes some 20 ms and lets other threads run. Raises NotSet, BadInput."""
-    attached = (format_proof_file(proof).decode(), format_certificate(certificate))
-    return set_pages(make_pages(proof, certificate), attached)
+    attached = [
+        Attached(name=PROOF_NAME, text=format_proof_file(proof).decode(), says="The deposit's proof file"),
+        Attached(name=CERTIFICATE_NAME, text=format_certificate(certificate), says="What the office adds"),
+    ]
+    if record is not None:
+        attached.append(Attached(name=RECORD_NAME, text=record.decode(), says="The record of its release"))
+    return set_pages(make_pages(proof, certificate, record), attached)
 
 
-def set_pages(pages: Pages, attached: tuple[str, str]) -> bytes:
-    """Return the PDF of `pages`, with the proof file's and the office's text attached."""
+def set_pages(pages: Pages, attached: Sequence[Attached]) -> bytes:
+    """Return the PDF of `pages`, with texts attached."""
     import typst  # noqa: PLC0415 - only who prints loads it
 
     issued = datetime.fromtimestamp(pages.issued, UTC)
@@ -54,8 +70,7 @@ def set_pages(pages: Pages, attached: tuple[str, str]) -> bytes:
         "langs": pages.lang.split("+"),
         "date": [issued.year, issued.month, issued.day],
         "qr": _qr(pages.address),
-        "proof": attached[0],
-        "certificate": attached[1],
+        "attached": [asdict(each) for each in attached],
     }
     compiler = typst.Compiler(
         _template(),

@@ -360,9 +360,12 @@ class Api:
 
     # Release
 
-    async def certificate(self, *, proof: bytes, lang: str, annexes: Sequence[str]) -> bytes:
+    async def certificate(
+        self, *, proof: bytes, lang: str, annexes: Sequence[str], record: bytes | None = None
+    ) -> bytes:
         """A sealed certificate (PDF) for a proof; the service keeps only its digest."""
-        wish = {"lang": lang, "annexes": list(annexes), "proof": proof.decode()}
+        wish: dict[str, Any] = {"lang": lang, "annexes": list(annexes), "proof": proof.decode()}
+        wish["record"] = None if record is None else record.decode()
         return await self._call("POST", "v1/certificates", json_body=wish, signed_in=True)
 
     async def longer_certificate(self, pdf: bytes) -> bytes:

@@ -31,6 +31,8 @@ class Wanted:
     items: Annotated[tuple[Annotated[int, Int(1, 100_000)], ...], Many(most=4096)]
     lang: Literal["en", "zh", "en+zh"]
     annexes: Annotated[tuple[Literal["cn", "eu", "us"], ...], Many(most=3)]
+    record: Annotated[str, Parsed(_as_is)] | None
+    """The absolute path of a release record that shows an opening."""
     output: Annotated[str, Parsed(_as_is)]
     """The absolute path of the file."""
 

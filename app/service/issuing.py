@@ -33,6 +33,7 @@ from app.service.who import may_read
 from app.statements.prooffile import ProofFile, parse_proof_file
 from app.statements.trust import MAX_TRUST_BYTES, Trust, parse_trust
 from app.verify.proof import check_proof
+from app.verify.record import check_record
 from app.verify.verdict import Outcome
 from ledger.anchors.growth import Level
 from storage.errors import AlreadyExists
@@ -48,6 +49,8 @@ class Wish:
     proof: bytes
     lang: Lang
     annexes: tuple[str, ...]
+    record: bytes | None = None
+    """A release record that shows what an opening of the deposit found."""
 
 
 class Issuing:
@@ -93,8 +96,10 @@ class Issuing:
                 "Make a new proof (muniment proof), and ask again.",
                 code="proof_refused",
             )
+        if wish.record is not None:
+            await self._check_record(wish.record)
         certificate = self._certificate(wish, shown, panels, verdict.level)
-        return await self._sealed(proof, certificate)
+        return await self._sealed(proof, certificate, wish.record)
 
     async def lengthen(self, pdf: bytes) -> Sealed:
         """Close a certificate that was issued without the status of its certificates, or renew a closed one.
@@ -116,8 +121,18 @@ class Issuing:
         await self._note(made)
         return Sealed(pdf=made, closed=True)
 
-    async def _sealed(self, proof: ProofFile, certificate: Certificate) -> Sealed:
-        pages = await asyncio.to_thread(render, proof, certificate)
+    async def _check_record(self, record: bytes) -> None:
+        verdict = await asyncio.to_thread(check_record, record, self._trust)
+        if verdict.outcome is not Outcome.VERIFIED:
+            failed = verdict.failed
+            raise Refused(
+                f"the release record does not verify under the office's trust file: {failed.detail if failed else ''}",
+                "Make a new one (muniment record), and ask again.",
+                code="record_refused",
+            )
+
+    async def _sealed(self, proof: ProofFile, certificate: Certificate, record: bytes | None) -> Sealed:
+        pages = await asyncio.to_thread(render, proof, certificate, record)
         async with aiohttp.ClientSession() as session:
             made = await seal(
                 pages,
@@ -147,7 +162,7 @@ class Issuing:
             level=level.value,  # type: ignore[arg-type]
             panels=panels,
             identity=Identity(assurance="enrolled", subject=None, issuer=None),
-            opened=None,
+            opened=None if wish.record is None else hashlib.sha256(wish.record).digest(),
             annexes=make_annexes(
                 wish.annexes,
                 shown=shown,

@@ -1,10 +1,11 @@
 """The checks of a certificate (PDF). All are made; one that does not match decides, then one that cannot tell.
 
- A the file is a PDF with the two attachments, in canonical form
+ A the file is a PDF with its attachments, in canonical form
  B its pages are those that proof and office's text give, byte for byte
  C the seal: one, by a trusted holder, whole, closed by a trusted time-stamp, renewed in time
  D the office's words: no higher level than the proof bears, the deposit's own panels, issued when it was sealed
  E the proof: all checks of `app.verify.proof`
+ F where it shows an opening: all checks of the release record (`app.verify.record`), which is of this deposit
 
 No socket is opened; `now` is the verifier's clock in Unix seconds.
 """
@@ -17,18 +18,20 @@ from io import BytesIO
 from app.certificates.claims import LEVELS, MAX_CERTIFICATE_BYTES, Certificate, parse_certificate
 from app.certificates.facts import Shown, read_shown
 from app.certificates.judging import Judged, judge
-from app.certificates.page import CERTIFICATE_NAME, PROOF_NAME, render, renderer
+from app.certificates.page import CERTIFICATE_NAME, PROOF_NAME, RECORD_NAME, render, renderer
 from app.certificates.revisions import attachment
 from app.certificates.roots import roots_of
 from app.errors import AppError, BadInput, CannotTell, Mismatch
 from app.statements.prooffile import MAX_PROOF_BYTES, ProofFile, parse_proof_file
 from app.statements.trust import Trust
 from app.verify.proof import FileDigest, check_proof
+from app.verify.record import check_record
 from app.verify.verdict import Check, Outcome, Verdict
 from ledger.anchors.headers import Chain
 from ledger.errors import LedgerError
 
 MAX_PDF_BYTES = 256 << 20
+MAX_ATTACHED_RECORD_BYTES = 32 << 20
 MAGIC = b"%PDF-"
 ISSUE_SECONDS = 86_400
 """How far the office's clock and the first time-stamp may lie apart."""
@@ -107,6 +110,7 @@ def check_certificate(
         ("the seal", run.seal),
         ("the office's words", run.words),
         ("the proof", run.proven),
+        ("the opening", run.opened),
     )
     verdict = run.verdict
     for number, (name, step) in enumerate(steps, 1):
@@ -154,16 +158,17 @@ class _Run:
         self._proof: ProofFile
         self._shown: Shown
         self._certificate: Certificate
+        self._record: bytes | None
 
     def form(self) -> str:
-        self._bytes, self._certificate = _attached(self._pdf)
+        self._bytes, self._certificate, self._record = _attached(self._pdf)
         self.verdict.certificate = self._certificate
         self._proof = parse_proof_file(self._bytes)
         self._shown = read_shown(self._proof)
         return f"certificate {self._certificate.number} with its proof of {len(self._bytes)} bytes"
 
     def pages(self) -> str:
-        return _pages(self._pdf, self._proof, self._certificate)
+        return _pages(self._pdf, self._proof, self._certificate, self._record)
 
     def seal(self) -> str:
         seal_roots, tsa_roots = roots_of(self._asked.trust)
@@ -185,8 +190,17 @@ class _Run:
             raise kind(f"{failed.name}: {failed.detail}", failed.next_step, code=failed.code)
         return f"{len(found.checks)} checks, level {found.level.value}"
 
+    def opened(self) -> str:
+        if self._record is None:
+            return "none is shown: names, sizes and digests are declarations"
+        found = check_record(self._record, self._asked.trust)
+        if found.failed is not None:
+            kind = CannotTell if found.outcome is Outcome.UNKNOWN else Mismatch
+            raise kind(f"{found.failed.name}: {found.failed.detail}", found.failed.next_step, code=found.failed.code)
+        return f"by the release record {found.request}: {found.status}, {', '.join(found.items) or 'malformed'}"
 
-def _attached(pdf: bytes) -> tuple[bytes, Certificate]:
+
+def _attached(pdf: bytes) -> tuple[bytes, Certificate, bytes | None]:
     from pyhanko.pdf_utils.reader import PdfFileReader  # noqa: PLC0415
 
     if not is_pdf(pdf) or len(pdf) > MAX_PDF_BYTES:
@@ -194,7 +208,8 @@ def _attached(pdf: bytes) -> tuple[bytes, Certificate]:
     try:
         reader = PdfFileReader(BytesIO(pdf), strict=True)
         proof = attachment(reader, PROOF_NAME, MAX_PROOF_BYTES)
-        text = attachment(reader, CERTIFICATE_NAME, MAX_CERTIFICATE_BYTES)
+        certificate = parse_certificate(attachment(reader, CERTIFICATE_NAME, MAX_CERTIFICATE_BYTES))
+        record = None if certificate.opened is None else attachment(reader, RECORD_NAME, MAX_ATTACHED_RECORD_BYTES)
     except AppError:
         raise
     except Exception as error:
@@ -204,10 +219,10 @@ def _attached(pdf: bytes) -> tuple[bytes, Certificate]:
             "The file was altered or cut off: ask for the original.",
             code="bad_pdf",
         ) from error
-    return proof, parse_certificate(text)
+    return proof, certificate, record
 
 
-def _pages(pdf: bytes, proof: ProofFile, certificate: Certificate) -> str:
+def _pages(pdf: bytes, proof: ProofFile, certificate: Certificate, record: bytes | None) -> str:
     made_by, here = certificate.renderer, renderer()
     if made_by != here:
         raise CannotTell(
@@ -216,7 +231,7 @@ def _pages(pdf: bytes, proof: ProofFile, certificate: Certificate) -> str:
             f"Verify with a release of muniment that has typst {made_by.typst}, or read the attached proof.json alone.",
             code="other_renderer",
         )
-    if not pdf.startswith(render(proof, certificate)):
+    if not pdf.startswith(render(proof, certificate, record)):
         raise Mismatch(
             "the pages are not those that the attached proof and the office's text give",
             "The pages or an attachment were exchanged: ask for the original; keep this one.",

@@ -10,13 +10,12 @@ from app.certificates.sealing import Sealed
 from app.errors import Refused
 from app.fields import Many, Parsed, read_record
 from app.service.issuing import MAX_PDF_BYTES, Issuing, Wish
-from app.statements.prooffile import MAX_PROOF_BYTES
 from app.web.keys import REGISTRY
 from app.web.reading import read_body, reader
 
 STATE_HEADER = "Muniment-Certificate"
 """`closed`, or `not-closed-yet`."""
-MAX_WISH_BYTES = 16 << 20
+MAX_WISH_BYTES = 64 << 20
 PDF = "application/pdf"
 
 
@@ -29,14 +28,21 @@ class _Wish:
     lang: Literal["en", "zh", "en+zh"]
     annexes: Annotated[tuple[Literal["cn", "eu", "us"], ...], Many(most=3)]
     proof: Annotated[str, Parsed(_as_is)]
+    record: Annotated[str, Parsed(_as_is)] | None
 
 
 async def issue(request: web.Request) -> web.Response:
     """Issue a sealed certificate for a proof of a deposit of one's cases."""
     person = await reader(request)
-    data = await read_body(request, min(MAX_WISH_BYTES, MAX_PROOF_BYTES))
+    data = await read_body(request, MAX_WISH_BYTES)
     wish = read_record(_Wish, parse_json(data, what="the body", max_bytes=MAX_WISH_BYTES, max_depth=4))
-    made = await _issuing(request).issue(Wish(proof=wish.proof.encode(), lang=wish.lang, annexes=wish.annexes), person)
+    asked = Wish(
+        proof=wish.proof.encode(),
+        lang=wish.lang,
+        annexes=wish.annexes,
+        record=None if wish.record is None else wish.record.encode(),
+    )
+    made = await _issuing(request).issue(asked, person)
     return _answer(made)
 
 

@@ -70,6 +70,7 @@ SCHEMAS: dict[str, dict[str, object]] = {
         lang={"enum": ["en", "zh", "en+zh"]},
         annexes={**_list({"enum": ["cn", "eu", "us"]}), "maxItems": 3, "uniqueItems": True},
         proof={"type": "string", "description": "the proof file's text (muniment-proof/v1)"},
+        record={"type": ["string", "null"], "description": "a release record's text, which shows an opening"},
     ),
     "Segments": _object(segments={**_list(_SEGMENT), "minItems": 1, "maxItems": MAX_PLACES}),
     "Places": _object(places=_list(_PLACE)),

@@ -46,6 +46,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         default=[],
         help="add the annex for these rules; several",
     )
+    parser.add_argument(
+        "--record", metavar="FILE", type=Path, help="a release record (muniment record) that shows what was opened"
+    )
     parser.add_argument("--queued", action="store_true", help="ask again for what is queued")
     parser.add_argument("--renew", metavar="PDF", type=Path, nargs="+", help="close or renew these, where it is time")
     add_json(parser)
@@ -75,6 +78,7 @@ async def run(args: argparse.Namespace) -> int:
         items=tuple(args.item),
         lang=args.lang,
         annexes=tuple(sorted(set(args.annex))),
+        record=None if args.record is None else str(args.record.absolute()),
         output=str(args.output.absolute()),
     )
     async with connected() as client:
@@ -162,7 +166,8 @@ async def _issue(client: "Client", wanted: "Wanted") -> "tuple[bytes, Certificat
     from app.client.headers import find_bundle  # noqa: PLC0415
     from app.client.kept import kept  # noqa: PLC0415
     from app.statements.prooffile import choose  # noqa: PLC0415
-    from app.verify.certificate import check_certificate  # noqa: PLC0415
+    from app.verify.certificate import MAX_ATTACHED_RECORD_BYTES, check_certificate  # noqa: PLC0415
+    from app.verify.proof import read_whole  # noqa: PLC0415
     from app.verify.verdict import Outcome  # noqa: PLC0415
 
     if wanted.disclose:
@@ -176,7 +181,8 @@ async def _issue(client: "Client", wanted: "Wanted") -> "tuple[bytes, Certificat
     grown = await grow_proof(client, wanted.deposit_id, manifest, chosen, trust=client.trust, chain=chain)
     for each in grown.problems:
         note(each)
-    pdf = await client.api.certificate(proof=grown.data, lang=wanted.lang, annexes=wanted.annexes)
+    record = None if wanted.record is None else read_whole(Path(wanted.record), MAX_ATTACHED_RECORD_BYTES)
+    pdf = await client.api.certificate(proof=grown.data, lang=wanted.lang, annexes=wanted.annexes, record=record)
     verdict = await asyncio.to_thread(check_certificate, pdf, client.trust, now=clock(), chain=chain)
     if verdict.outcome is Outcome.MISMATCH or verdict.certificate is None:
         failed = verdict.failed

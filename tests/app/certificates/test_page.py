@@ -90,7 +90,7 @@ def test_only_what_is_disclosed_appears(tmp_path: Path) -> None:
 def test_text_from_people_is_printed_and_never_read(hostile: str, tmp_path: Path) -> None:
     made = make_pages(proof(), certificate())
     row = Row(label="Name", values=(Line(text=printable(hostile), style="quote"),))
-    pdf = set_pages(replace(made, sections=(Section(title="File 1", rows=(row,)),)), ("{}", "{}"))
+    pdf = set_pages(replace(made, sections=(Section(title="File 1", rows=(row,)),)), ())
     wanted = squeezed(printable(hostile))
     text = squeezed(text_of(pdf, tmp_path))
     # A long text is broken over pages by headers and footers; its start and its end must be there.

@@ -9,9 +9,9 @@ import pytest
 import time_machine
 from cryptography import x509
 
-from app.certificates.claims import Certificate, PanelNamed, Renderer
+from app.certificates.claims import PanelNamed, Renderer, format_certificate
 from app.certificates.facts import make_pages
-from app.certificates.page import render, renderer, set_pages
+from app.certificates.page import Attached, render, renderer, set_pages
 from app.certificates.sealing import seal
 from app.demo.pki import serving_pki
 from app.statements.prooffile import format_proof_file
@@ -89,6 +89,7 @@ async def test_a_good_one_verifies_with_its_files(world: World) -> None:
         "the seal",
         "the office's words",
         "the proof",
+        "the opening",
     ]
     assert verdict.proof is not None
     assert len(verdict.proof.files) == len(FILES)
@@ -99,15 +100,13 @@ async def test_a_good_one_verifies_with_its_files(world: World) -> None:
 async def test_a_page_that_shows_something_else_is_found_though_the_office_sealed_it(world: World) -> None:
     made = make_pages(proof(), certificate())
     lie = replace(made, summary=("lawyer2 deposited everything.",))
-    attached = (format_proof_file(proof()).decode(), _text(certificate()))
-    pdf = await sealed(world, set_pages(lie, attached))
+    pdf = await sealed(world, set_pages(lie, _attached(format_proof_file(proof()))))
     assert told(await checked(world, pdf)) == (Outcome.MISMATCH, "pages_differ")
 
 
 async def test_an_attachment_that_is_exchanged_is_found(world: World) -> None:
     made = make_pages(proof(), certificate())
-    other = format_proof_file(proof("size")).decode()
-    pdf = await sealed(world, set_pages(made, (other, _text(certificate()))))
+    pdf = await sealed(world, set_pages(made, _attached(format_proof_file(proof("size")))))
     assert told(await checked(world, pdf)) == (Outcome.MISMATCH, "pages_differ")
 
 
@@ -157,7 +156,8 @@ async def test_the_certificate_of_another_deposit_does_not_carry_this_file(world
     assert told(await checked(world, pdf, FILES["scan.png"] + b"x")) == (Outcome.MISMATCH, "file_differs")
 
 
-def _text(made: Certificate) -> str:
-    from app.certificates.claims import format_certificate
-
-    return format_certificate(made)
+def _attached(proof_file: bytes) -> list[Attached]:
+    return [
+        Attached(name="proof.json", text=proof_file.decode(), says=""),
+        Attached(name="certificate.json", text=format_certificate(certificate()), says=""),
+    ]
