@@ -31,6 +31,8 @@ from app.service.office import OfficeSettings
 from app.service.projections import Projections
 from app.service.who import may_read
 from app.statements.prooffile import ProofFile, parse_proof_file
+from app.statements.recordfile import parse_record_file
+from app.statements.statement import digest_of
 from app.statements.trust import MAX_TRUST_BYTES, Trust, parse_trust
 from app.verify.proof import check_proof
 from app.verify.record import check_record
@@ -97,7 +99,7 @@ class Issuing:
                 code="proof_refused",
             )
         if wish.record is not None:
-            await self._check_record(wish.record)
+            await self._check_record(wish.record, shown.digest)
         certificate = self._certificate(wish, shown, panels, verdict.level)
         return await self._sealed(proof, certificate, wish.record)
 
@@ -121,7 +123,11 @@ class Issuing:
         await self._note(made)
         return Sealed(pdf=made, closed=True)
 
-    async def _check_record(self, record: bytes) -> None:
+    async def _check_record(self, record: bytes, deposit: bytes) -> None:
+        if deposit not in {digest_of(each.statement) for each in parse_record_file(record).entries}:
+            raise Refused(
+                "the release record is of another deposit", "Name the record of its release.", code="record_refused"
+            )
         verdict = await asyncio.to_thread(check_record, record, self._trust)
         if verdict.outcome is not Outcome.VERIFIED:
             failed = verdict.failed

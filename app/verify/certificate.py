@@ -23,6 +23,8 @@ from app.certificates.revisions import attachment
 from app.certificates.roots import roots_of
 from app.errors import AppError, BadInput, CannotTell, Mismatch
 from app.statements.prooffile import MAX_PROOF_BYTES, ProofFile, parse_proof_file
+from app.statements.recordfile import parse_record_file
+from app.statements.statement import digest_of
 from app.statements.trust import Trust
 from app.verify.proof import FileDigest, check_proof
 from app.verify.record import check_record
@@ -193,6 +195,11 @@ class _Run:
     def opened(self) -> str:
         if self._record is None:
             return "none is shown: names, sizes and digests are declarations"
+        shown = {digest_of(each.statement) for each in parse_record_file(self._record).entries}
+        if self._shown.digest not in shown:
+            raise Mismatch(
+                "the release record is of another deposit", "Ask the office; keep this file.", code="other_deposit"
+            )
         found = check_record(self._record, self._asked.trust)
         if found.failed is not None:
             kind = CannotTell if found.outcome is Outcome.UNKNOWN else Mismatch

@@ -1,5 +1,6 @@
 """A whole certificate, checked: what it shows and carries, who sealed it; and everything that can be exchanged."""
 
+import hashlib
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -9,12 +10,17 @@ import pytest
 import time_machine
 from cryptography import x509
 
-from app.certificates.claims import PanelNamed, Renderer, format_certificate
+from app.certificates.claims import Certificate, PanelNamed, Renderer, format_certificate
 from app.certificates.facts import make_pages
 from app.certificates.page import Attached, render, renderer, set_pages
 from app.certificates.sealing import seal
+from app.certificates.words import WORDS
+from app.client.record import make_record
 from app.demo.pki import serving_pki
-from app.statements.prooffile import format_proof_file
+from app.errors import BadInput
+from app.statements.kinds import ReleaseOpening
+from app.statements.prooffile import format_proof_file, parse_proof_file
+from app.statements.recordfile import format_record_file, parse_record_file
 from app.statements.trust import Trust, format_trust, parse_trust
 from app.statements.trust_seal import SealTrust, seal_json
 from app.statements.trust_time import TsaTrust, tsa_json
@@ -23,7 +29,9 @@ from app.verify.proof import FileDigest
 from app.verify.verdict import Outcome
 from ledger.anchors.tsa_chain import Authority
 from tests.app.certificates.made import Sealing, certificate, deposit, proof, proof_bytes, sealing
-from tests.app.verify.proofs import FILES
+from tests.app.rules.world import Release
+from tests.app.verify.proofs import FILES, Made, deposited, panelled
+from tests.app.verify.records import state_of
 
 
 @pytest.fixture(autouse=True)
@@ -41,9 +49,11 @@ async def world() -> AsyncIterator[tuple[Sealing, aiohttp.ClientSession]]:
 World = tuple[Sealing, aiohttp.ClientSession]
 
 
-async def sealed(world: World, pdf: bytes) -> bytes:
+async def sealed(world: World, pdf: bytes, *, closed: bool = True) -> bytes:
     made, session = world
-    return (await seal(pdf, made.signer, addresses=made.addresses, roots=made.roots, session=session)).pdf
+    found = await seal(pdf, made.signer, addresses=made.addresses, roots=made.roots, session=session)
+    assert found.closed is closed, found.why
+    return found.pdf
 
 
 async def checked(world: World, pdf: bytes, *files: bytes) -> CertificateVerdict:
@@ -139,7 +149,7 @@ async def test_another_version_of_typst_cannot_tell_and_says_which_is_needed(wor
 
 async def test_what_is_not_closed_yet_cannot_tell(world: World) -> None:
     world[0].pki.faults.update(("/ocsp", "/crl/issuing.crl"))
-    pdf = await sealed(world, render(proof(), certificate()))
+    pdf = await sealed(world, render(proof(), certificate()), closed=False)
     assert told(await checked(world, pdf)) == (Outcome.UNKNOWN, "not_closed_yet")
 
 
@@ -156,8 +166,48 @@ async def test_the_certificate_of_another_deposit_does_not_carry_this_file(world
     assert told(await checked(world, pdf, FILES["scan.png"] + b"x")) == (Outcome.MISMATCH, "file_differs")
 
 
-def _attached(proof_file: bytes) -> list[Attached]:
+async def test_what_an_opening_found_is_shown_and_rests_on_the_release_record(world: World) -> None:
+    made, record = opened()
+    file = parse_proof_file(made.proof(("name", "sha256")))
+    words = certificate(file, opened=hashlib.sha256(record).digest(), lang="en", issued=int(time.time()))
+    good = make_pages(file, words, record)
+    said = [each.rows[-1].values[0].text for each in good.sections if each.title.startswith("File ")]
+    assert said == [WORDS[each][0] for each in ("equal", "not_equal", "undeclared")]
+    pdf = await sealed(world, render(file, words, record))
+    assert told(await checked(world, pdf)) == (Outcome.VERIFIED, "")
+    # A record whose decisions were left out, under the same seal: the office is believed no more than anybody.
+    less = format_record_file(replace(parse_record_file(record), entries=parse_record_file(record).entries[:-1]))
+    words = replace(words, opened=hashlib.sha256(less).digest())
+    with pytest.raises(BadInput):
+        render(file, words, less)
+    # The record of another deposit.
+    other = certificate(opened=hashlib.sha256(record).digest(), lang="en", issued=int(time.time()))
+    pdf = await sealed(world, render(proof(), other, record))
+    assert told(await checked(world, pdf)) == (Outcome.MISMATCH, "other_deposit")
+    # Named, and not attached.
+    pdf = await sealed(world, set_pages(good, _attached(made.proof(("name", "sha256")), words)))
+    assert told(await checked(world, pdf))[0] is Outcome.MISMATCH
+
+
+def opened() -> tuple[Made, bytes]:
+    """A deposit that two of three judges released and its recipient opened, and the record of it."""
+    world, ceremony, case_id = panelled()
+    world.now += 7  # another deposit statement than the one without a release
+    made = deposited(world, ceremony, case_id)
+    release = Release(world=world, ceremony=ceremony, case_id=case_id, deposit=made.deposit)  # type: ignore[arg-type]
+    release.ask()
+    for judge in ("judge1", "judge3"):
+        world.do(judge, release.grant(judge))
+        world.do(judge, release.contribute(judge))
+    world.do("service", release.access())
+    assert release.request is not None
+    items = ("equal", "not_equal", "undeclared")
+    world.do("lawyer2", ReleaseOpening(request=release.request.digest, outcome="opened", items=items))
+    return made, make_record(state_of(world), release.request.digest, made.trust).data
+
+
+def _attached(proof_file: bytes, words: Certificate | None = None) -> list[Attached]:
     return [
         Attached(name="proof.json", text=proof_file.decode(), says=""),
-        Attached(name="certificate.json", text=format_certificate(certificate()), says=""),
+        Attached(name="certificate.json", text=format_certificate(words or certificate()), says=""),
     ]
