@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from app.panels.errors import need
-from app.panels.group import IDENTITY, Element, G, lagrange0
+from app.panels.group import Element, G, sum_at_0
 from app.panels.hashing import u16
 from app.panels.request import Release
 from app.panels.sigma import Proof, Statement, check_proof, read_proof
@@ -85,10 +85,8 @@ def aggregate(release: Release, contributions: Sequence[bytes]) -> Aggregate:
     need(indices == sorted(indices), "index_order")
     for contribution in parsed:
         _check(release, contribution)
-    sum_R = sum_E = IDENTITY
-    for contribution in parsed:
-        weight = lagrange0(indices, contribution.index)
-        sum_R, sum_E = sum_R + weight * contribution.R, sum_E + weight * contribution.E
+    sum_R = sum_at_0(indices, [contribution.R for contribution in parsed])
+    sum_E = sum_at_0(indices, [contribution.E for contribution in parsed])
     need(not sum_R.is_identity() and not sum_E.is_identity(), "identity_result")
     return Aggregate(R=sum_R, E=sum_E)
 

@@ -34,11 +34,12 @@ def corrupt_deal(
     claimed_constant: Element | None = None,
     claimed_ephemeral: Element | None = None,
     spoilt: tuple[int, ...] = (),
+    by: int = 1,
     name: str = "deal",
 ) -> bytes:
     """A deal with a_0 = `constant` (default: one of the dealer's own), proven for what he really knows.
 
-    `claimed_…` stand in place of a_0·G and p·G; the shares of the receivers in `spoilt` are wrong.
+    `claimed_…` stand in place of a_0·G and p·G; the shares of the receivers in `spoilt` are wrong, `by` so much.
     """
     k = session.header.k
     coefficients = [secret(f"{name} {dealer} {t}") for t in range(k)]
@@ -54,7 +55,7 @@ def corrupt_deal(
         for a in reversed(coefficients):
             value = value * scalar(j) + a
         hidden = value + pad(session, dealer, j, P, p * card.HE)
-        encrypted.append(hidden + scalar(1) if j in spoilt else hidden)
+        encrypted.append(hidden + scalar(by) if j in spoilt else hidden)
     fields: list[Element | Scalar] = [P, *commitments, *encrypted]
     proven = bytes([VERSION, DEAL_TYPE]) + u16(dealer) + session.session + b"".join(bytes(each) for each in fields)
     proof = prove(deal_statement(commitments[0], P, proven), [coefficients[0], p], bytes(32))

@@ -23,7 +23,20 @@ from app.panels.closing import ClosedDeals, close_deals
 from app.panels.contribution import aggregate, verify_contribution
 from app.panels.deal import verify_deal
 from app.panels.errors import PanelError
-from app.panels.group import IDENTITY, G, L, Scalar, dec_elem, dec_scalar, evaluate, evaluate_first, lagrange0, scalar
+from app.panels.group import (
+    IDENTITY,
+    G,
+    L,
+    Scalar,
+    dec_elem,
+    dec_scalar,
+    evaluate,
+    evaluate_first,
+    lagrange0,
+    scalar,
+    sum_at_0,
+    times,
+)
 from app.panels.header import parse_header, verify_header
 from app.panels.making.blame import make_blame
 from app.panels.making.opening import make_opening, open_capsule
@@ -279,6 +292,21 @@ def test_differences_give_the_same_values_as_horner(coefficients: list[int], n: 
     commitments = [scalar(a) * G for a in coefficients]
     values = [scalar(sum(a * j**t for t, a in enumerate(coefficients))) * G for j in range(1, n + 1)]
     assert evaluate_first(commitments, n) == values == [evaluate(commitments, j) for j in range(1, n + 1)]
+
+
+@given(number=st.one_of(st.integers(-3, 300), st.integers(0, 2 * L)), a=st.integers(0, L - 1))
+def test_public_multiples_by_additions_are_the_same(number: int, a: int) -> None:
+    assert times(number, scalar(a) * G) == scalar(number * a) * G
+
+
+@given(st.sets(st.integers(1, 40), min_size=1, max_size=8), st.data())
+def test_the_sum_at_0_is_that_of_the_weights(indices: set[int], data: st.DataObject) -> None:
+    chosen = sorted(indices)
+    values = [data.draw(st.integers(0, L - 1)) for _ in chosen]
+    expected = sum(
+        int.from_bytes(bytes(lagrange0(chosen, i)), "little") * v for i, v in zip(chosen, values, strict=True)
+    )
+    assert sum_at_0(chosen, [scalar(v) * G for v in values]) == scalar(expected) * G
 
 
 # ---- the ledger's states ------------------------------------------------------------------------------------------
