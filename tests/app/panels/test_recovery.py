@@ -19,8 +19,8 @@ HOSTS, HES = [bytes([i]) * 32 for i in (1, 2, 3)], [Draw(f"he {i}").scalar() for
 
 
 def epoch(*spoilt: tuple[int, ...]) -> tuple[ClosedDeals, bytes]:
-    """A certified epoch of 2 of 3; dealer i gave a wrong share to the receivers in `spoilt[i - 1]`, the first two dealers
-    too much and the third as much too little."""
+    """A certified epoch of 2 of 3; dealer i gave a wrong share to the receivers in `spoilt[i - 1]`: the first two
+    dealers too much, and the third as much too little."""
     draw = Draw("recovery")
     panel_id = draw()
     cards = [
