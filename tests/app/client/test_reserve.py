@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.canonical import format_json, parse_json
+from app.client.authority import write_authority_key
 from app.client.blames import verdict_of
 from app.client.registrar import approve, open_session, propose
 from app.client.reserve import (
@@ -26,9 +27,11 @@ from app.errors import AppError, BadInput
 from app.panels.states import SessionStatus
 from app.service.statements import StatementStore
 from app.statements.statement import parse_statement
+from tests.app.cli.running import PASSPHRASE
 from tests.app.client.court import court as real_court
 from tests.app.client.panel_service import JUDGES, Bench, bench, with_panel
 from tests.app.client.test_betrayal import betray, newest, panel_of
+from tests.app.client.test_recovery import Desk
 from tests.app.rules.stages import made
 from tests.app.rules.test_adversary import false_blame
 from tests.app.rules.world import seed
@@ -295,3 +298,34 @@ async def test_the_file_is_read_as_it_was_written_and_no_other_way(tmp_path: Pat
 def test_any_bytes_are_a_reserve_or_named_bad(data: bytes) -> None:
     with pytest.raises(BadInput):
         parse_reserve(data)
+
+
+# At the command line
+
+
+async def test_from_reserve_to_restart_at_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with bench(tmp_path) as court:
+        monkeypatch.setattr("app.cli.person.clock", lambda: court.world.now)
+        place = Desk(tmp_path, capsys, monkeypatch, homes=court.homes)
+        place.furnish(court, "registrar")
+        await court.until_open(FOUR, 2)
+        panel, files = court.panel_id.hex(), [tmp_path / f"reserve{i}" for i in range(3)]
+        made = await place.does("registrar", "panel", "reserve", panel, "-o", files[0])
+        assert made["without"] == [[judge] for judge in FOUR]
+        for i, key in enumerate(("authority1", "authority2")):
+            write_authority_key(tmp_path / key, seed(key), PASSPHRASE, log_n=4)
+            agree = ("panel", "consent", files[i], "--key", tmp_path / key, "-o", files[i + 1])
+            assert (await place.does("registrar", *agree))["approvals"] == i + 1
+        await spoilt(court)
+        (text,) = [each for each in court.service.heard if parse_statement(each).kind == "panel.blame"]
+        (tmp_path / "blame.jws").write_text(text)
+        for named in (tmp_path / "blame.jws", parse_statement(text).digest.hex()):
+            assert "judge4 is at fault" in await place.says("registrar", "panel", "blame", named)
+        restart_words = ("panel", "restart", panel, "--reserve")
+        few = await place.does("registrar", *restart_words, files[1], code=1)
+        assert few["error"]["code"] == "not_enough_approvals"
+        done = await place.does("registrar", *restart_words, files[2])
+        assert (done["left_out"], len(done["session"])) == (["judge4"], 64)
+        await certified(court, FOUR[:3])
