@@ -344,6 +344,72 @@ async def test_a_calendar_fails_time_stamps_and_deposits_go_on(fault: str) -> No
         assert await it.problems() == {}
 
 
+async def test_an_address_that_a_reply_names_is_asked_only_if_it_is_listed() -> None:
+    """A calendar promises under its own address, and beside it under one that it would have asked for it."""
+    from opentimestamps.core.notary import PendingAttestation
+    from opentimestamps.core.serialize import BytesSerializationContext
+
+    from ledger.anchors.ots import parse_reply
+
+    async with yard() as it:
+        digest = b""
+
+        def tamper(asked: str, answer: bytes) -> bytes:
+            if not asked.endswith("/digest"):
+                return answer
+            stamp = parse_reply(answer, digest)
+            stamp.attestations.add(PendingAttestation(f"{it.pki.base}/evil"))
+            context = BytesSerializationContext()
+            stamp.serialize(context)
+            return bytes(context.getbytes())
+
+        from ledger.anchors.stamped import stamped_text
+
+        text = stamped_text(it.registry.publication.published.text, [it.registry.log_key])
+        digest = hashlib.sha256(text.encode()).digest()
+        it.calendar.tamper = tamper
+        await it.anchoring.step()
+        it.calendar.confirm()
+        await it.later(120)
+        assert await it.forms() == ["opentimestamps", "rfc3161", "rfc3161"]
+        assert not [each for each in it.pki.asked if "evil" in each]
+
+
+async def test_one_calendar_that_lies_does_not_keep_another_from_being_heard() -> None:
+    """The first attests a block at once, wrongly; the second tells the truth later."""
+    from opentimestamps.core.notary import BitcoinBlockHeaderAttestation
+    from opentimestamps.core.serialize import BytesSerializationContext
+
+    from ledger.anchors.ots import parse_reply
+
+    async with serving_calendar() as liar, yard() as it:
+        checkpoint: list[bytes] = []
+
+        def tamper(asked: str, answer: bytes) -> bytes:
+            if not asked.endswith("/digest"):
+                return answer
+            stamp = parse_reply(answer, checkpoint[0])
+            stamp.attestations.add(BitcoinBlockHeaderAttestation(0))
+            context = BytesSerializationContext()
+            stamp.serialize(context)
+            return bytes(context.getbytes())
+
+        from ledger.anchors.stamped import stamped_text
+
+        text = stamped_text(it.registry.publication.published.text, [it.registry.log_key])
+        checkpoint.append(hashlib.sha256(text.encode()).digest())
+        liar.tamper = tamper
+        it.calendar.chain.extend(8)
+        both = tuple(CalendarPlace(url=each.uri, addresses=frozenset({each.uri})) for each in (liar, it.calendar))
+        it.anchoring.terms = replace(it.terms, calendars=both)
+        await it.anchoring.step()
+        assert "opentimestamps" not in await it.forms()
+        assert "Merkle root" in (await it.problems())["Bitcoin block 0"]
+        it.calendar.confirm()
+        await it.later(600)
+        assert "opentimestamps" in await it.forms()
+
+
 def _forged_block(calendar: LoopbackCalendar, _height: int) -> Any:
     """The calendar says that what was promised is the Merkle root of a block that exists."""
     from opentimestamps.core.notary import BitcoinBlockHeaderAttestation
