@@ -42,14 +42,22 @@ def bundle_path(home: Home, checkpoint: Checkpoint) -> Path:
 
 
 def load_bundle(path: Path, trust: Trust) -> Chain:
-    """Read and check a bundle. Raises BadInput (missing), Mismatch (bad_headers)."""
-    chain = _checked(read_file(path, "the header bundle", most=MAX_BUNDLE_BYTES), checkpoint_of(trust), str(path))
-    check_agrees(chain, trust, str(path))
+    """Read and check a bundle. Raises BadInput (missing, bad_headers): it is the verifier's own, and no evidence."""
+    data, checkpoint = read_file(path, "the header bundle", most=MAX_BUNDLE_BYTES), checkpoint_of(trust)
+    try:
+        chain = _checked(data, checkpoint, str(path))
+        check_agrees(chain, trust, str(path))
+    except Mismatch as error:
+        raise BadInput(
+            f"your bundle of headers cannot be used: {error.message}",
+            f"Remove {path}, and make it again: muniment headers update.",
+            code="bad_headers",
+        ) from error
     return chain
 
 
 def find_bundle(home: Home, trust: Trust) -> Chain | None:
-    """The bundle of this person for a trust file, if there is one. Raises as `load_bundle` does."""
+    """The bundle of this person for a trust file, if there is one. Raises BadInput as `load_bundle` does."""
     if trust.headers is None:
         return None
     path = bundle_path(home, trust.headers.checkpoint)

@@ -11,15 +11,16 @@ reversed. An attestation says only "this message is the Merkle root of block h",
 Sources: Bitcoin's protocol documentation; the retarget rule of Bitcoin Core's `pow.cpp`.
 """
 
-import hashlib
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 
 from ledger.anchors.errors import BadAnchor
 
 HEADER_BYTES = 80
+_LAYOUT = struct.Struct("<I32s32sIII")
 SUCCESSORS = 6
 SHOWN_BYTES = (1 + SUCCESSORS) * HEADER_BYTES
 """What an anchor shows: the block's header and its six successors, 560 bytes."""
@@ -125,8 +126,8 @@ def parse_header(raw: bytes) -> Header:
     """Parse 80 bytes. Raises BadAnchor (anchor_form)."""
     if len(raw) != HEADER_BYTES:
         raise BadAnchor("anchor_form", f"a header has {len(raw)} bytes, not {HEADER_BYTES}")
-    _, previous, root, time, bits, _ = struct.unpack("<I32s32sIII", raw)
-    digest = hashlib.sha256(hashlib.sha256(raw).digest()).digest()
+    _, previous, root, time, bits, _ = _LAYOUT.unpack(raw)
+    digest = sha256(sha256(raw).digest()).digest()
     return Header(raw=raw, previous=previous, merkle_root=root, time=time, bits=bits, hash=digest)
 
 
@@ -161,30 +162,38 @@ def retargeted(bits: int, span: int, limit: int) -> int:
 
 def check_chain(data: bytes, checkpoint: Checkpoint) -> Chain:
     """Check headers that begin with the checkpoint's own: work, linkage, retarget. Raises BadAnchor with the height."""
-    rules = checkpoint.rules
-    limit = target(rules.limit)
-    last: Header | None = None
-    begun = 0
-    for height, header in enumerate(split_headers(data), checkpoint.height):
-        if last is None:
-            if header.hash != checkpoint.hash:
+    if len(data) % HEADER_BYTES:
+        raise BadAnchor("anchor_form", f"{len(data)} bytes are not whole headers of {HEADER_BYTES}")
+    rules, limit = checkpoint.rules, target(checkpoint.rules.limit)
+    last, last_time, last_bits, begun, easiest = checkpoint.hash, 0, -1, 0, 0
+    # Years of headers are checked at every use: no object a header, and a target is computed only when nBits change.
+    for height, at in enumerate(range(0, len(data), HEADER_BYTES), checkpoint.height):
+        raw = data[at : at + HEADER_BYTES]
+        _, previous, _, time, bits, _ = _LAYOUT.unpack(raw)
+        found = sha256(sha256(raw).digest()).digest()
+        if not at:
+            if found != last:
                 raise BadAnchor(
-                    "wrong_chain",
-                    f"the first header is {header.text}, and the checkpoint {checkpoint.hash[::-1].hex()}",
+                    "wrong_chain", f"the first header is {found[::-1].hex()}, and the checkpoint {last[::-1].hex()}"
                 )
-        elif header.previous != last.hash:
+        elif previous != last:
             raise BadAnchor("broken_linkage", f"the header at {height} does not follow the one before it")
-        _check_work(header, height, limit)
-        if rules.retarget and last is not None:
+        if rules.retarget and at:
             at_boundary = height % PERIOD == 0
-            expected = retargeted(last.bits, last.time - begun, rules.limit) if at_boundary else last.bits
-            if header.bits != expected:
+            expected = retargeted(last_bits, last_time - begun, rules.limit) if at_boundary else last_bits
+            if bits != expected:
                 raise BadAnchor(
-                    "wrong_retarget", f"the header at {height} has nBits 0x{header.bits:08x}, not 0x{expected:08x}"
+                    "wrong_retarget", f"the header at {height} has nBits 0x{bits:08x}, not 0x{expected:08x}"
                 )
+        if bits != last_bits:
+            easiest = target(bits)
+            if easiest > limit:
+                raise BadAnchor("header_without_work", f"the header at {height} claims less work than is asked for")
+        if int.from_bytes(found, "little") > easiest:
+            raise BadAnchor("header_without_work", f"the header at {height} has not the work that it claims")
         if height % PERIOD == 0:
-            begun = header.time
-        last = header
+            begun = time
+        last, last_time, last_bits = found, time, bits
     return Chain(height=checkpoint.height, headers=data)
 
 

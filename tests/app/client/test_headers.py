@@ -92,7 +92,7 @@ def test_what_is_kept_is_checked_when_it_is_used(tmp_path: Path) -> None:
     damaged = bytearray(chain.raw)
     damaged[5 * HEADER_BYTES + 40] ^= 1
     path.write_bytes(bytes(damaged))
-    with pytest.raises(Mismatch):
+    with pytest.raises(BadInput, match=r"broken_linkage|header_without_work"):  # his own file: no verdict on any proof
         find_bundle(home, trust)
 
 
