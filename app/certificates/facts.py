@@ -175,7 +175,7 @@ def make_pages(proof: ProofFile, certificate: Certificate, record: bytes | None 
             lang,
             depositor=printable(shown.depositor),
             count=files,
-            when=_reader_forms(shown.time, certificate),
+            when=reader_forms(shown.time, zone=certificate.zone, lang=lang),
             k=panel.k,
             n=panel.n,
         ),
@@ -215,6 +215,19 @@ def exact_time(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def reader_forms(seconds: int, *, zone: int, lang: Lang) -> tuple[str, ...]:
+    """The time as readers of each language write it, with its zone (minutes east of UTC)."""
+    at = datetime.fromtimestamp(seconds, timezone(timedelta(minutes=zone)))
+    sign, minutes = ("+" if zone >= 0 else "-"), abs(zone)
+    name = f"UTC{sign}{minutes // 60:02}:{minutes % 60:02}" if minutes else "UTC"
+    clock = at.strftime("%H:%M:%S")
+    forms = (
+        f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {clock} {name}",
+        f"{at.year}年{at.month}月{at.day}日 {clock}（{name}）",
+    )
+    return tuple(forms[column] for column in languages(lang))
+
+
 def _depositor(proof: ProofFile, origin: str, kid: str) -> str:
     """The name under which the shown statements enrolled the signer; the thumbprint where they do not."""
     genesis = parse_statement(proof.signers[0].statement).digest
@@ -233,20 +246,10 @@ def _row(key: str, lang: Lang, *values: Line) -> Row:
 
 def _when(seconds: int, certificate: Certificate) -> tuple[Line, ...]:
     """ISO 8601 in UTC first, then the form that readers of each language know, with the zone."""
-    return (Line(text=exact_time(seconds)), *(Line(text=each) for each in _reader_forms(seconds, certificate)))
-
-
-def _reader_forms(seconds: int, certificate: Certificate) -> tuple[str, ...]:
-    zone = timezone(timedelta(minutes=certificate.zone))
-    at = datetime.fromtimestamp(seconds, zone)
-    sign, minutes = ("+" if certificate.zone >= 0 else "-"), abs(certificate.zone)
-    name = f"UTC{sign}{minutes // 60:02}:{minutes % 60:02}" if minutes else "UTC"
-    clock = at.strftime("%H:%M:%S")
-    forms = (
-        f"{at.day} {_MONTHS[at.month - 1]} {at.year}, {clock} {name}",
-        f"{at.year}年{at.month}月{at.day}日 {clock}（{name}）",
+    return (
+        Line(text=exact_time(seconds)),
+        *(Line(text=each) for each in reader_forms(seconds, zone=certificate.zone, lang=certificate.lang)),
     )
-    return tuple(forms[column] for column in languages(certificate.lang))
 
 
 def _deposit(shown: Shown, certificate: Certificate) -> Section:

@@ -31,11 +31,12 @@ STANDARDS: tuple[Literal["a-3a"], Literal["ua-1"]] = ("a-3a", "ua-1")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attached:
-    """A text that is attached as a file: JSON in its canonical form."""
+    """A text that is attached as a file."""
 
     name: str
     text: str
     says: str
+    mime: str = "application/json"
 
 
 class NotSet(AppError):

@@ -135,6 +135,55 @@ WORDS: dict[str, tuple[str, str]] = {
     ),
     "annex": ("Annex", "附录"),
     "qr": ("Check this certificate", "扫码核验"),
+    "record_title": ("Record of a Release", "开启记录"),
+    "record_summary": (
+        "The record shows who asked for a sealed deposit, on what basis, who was notified, who decided what and when, "
+        "and what {recipient} found. Every act is on the ledger, and was decided again by its rules.",
+        "本记录载明何人依何依据申请开启、通知了何人、何人于何时作何决定，以及{recipient}的核对结果。各行为均载于账本并已按规则复核。",
+    ),
+    "release": ("The release", "开启"),
+    "request": ("Request", "申请"),
+    "order": ("Order", "裁定"),
+    "paper": ("The order's paper (SHA-256)", "裁定文书（SHA-256）"),
+    "recipient": ("Recipient", "接收人"),
+    "notified": ("Who could read the request when it came", "申请到达时可知悉者"),
+    "opens_at": ("Could be granted from", "可准许起始时间"),
+    "expires_at": ("Was good until", "有效期至"),
+    "outcome": ("How it ended", "结果"),
+    "acts": ("The acts, in the ledger's order", "各行为（按账本次序）"),
+    "record_not": ("What this record does not show", "本记录不能表明的事项"),
+    "audit_title": ("Integrity Report of the Stores", "存储完整性报告"),
+    "audit_well": (
+        "Every one of {segments} segments of {deposits} deposits was there, of the digest that the ledger commits to, "
+        "and locked for its term.",
+        "{deposits}项存证的{segments}个分段均在库，摘要与账本承诺一致，且锁定期限足够。",
+    ),
+    "audit_found": (
+        "There are {count} findings among {segments} segments of {deposits} deposits. They are listed below.",
+        "在{deposits}项存证的{segments}个分段中有{count}项发现，列于下文。",
+    ),
+    "audit_what": ("What was looked at", "核查范围"),
+    "begun": ("Begun", "开始"),
+    "finished": ("Finished", "结束"),
+    "interruptions": ("Interruptions", "中断次数"),
+    "deposits": ("Deposits", "存证数"),
+    "segments": ("Segments read", "已读分段"),
+    "read": ("Bytes read", "已读字节"),
+    "pending": ("Deposits with a lock or hold still due", "锁定或保全待办的存证"),
+    "findings": ("Findings", "发现"),
+    "more_findings": ("{count} more are in the attached report.", "另有 {count} 项载于所附报告。"),
+    "audit_not": ("What this report does not show", "本报告不能表明的事项"),
+    "audit_not_is": (
+        "That the operator looked: his key signs it, and binds him to it. Whoever would rather not rely on it runs the "
+        "audit on a copy of the stores.",
+        "运营方确已核查：报告由其密钥签署并受其约束。不愿依赖者可在存储副本上自行核查。",
+    ),
+    "document_how": (
+        "Take the court's trust file from its gazette. Then, offline: muniment verify document.pdf --trust trust.json. "
+        "What these pages show is attached, and can be checked without them. See also {verify}.",
+        "请从法院公告取得信任文件，随后离线执行：muniment verify document.pdf --trust trust.json。"
+        "页面所示内容已作为附件，可单独核验。另见 {verify}。",
+    ),
     "signed_by_log": ("the log {name}", "账本日志 {name}"),
     "signed_by_witness": ("witness {name}", "见证方 {name}"),
 }

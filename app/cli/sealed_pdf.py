@@ -25,14 +25,21 @@ def is_one(path: Path) -> bool:
 def run(args: argparse.Namespace, trust: "Trust") -> int:
     """Check, print, return 0, 1 or 3."""
     from app.cli.person import clock, home_of  # noqa: PLC0415
-    from app.cli.verdicts import certificate_lines  # noqa: PLC0415
+    from app.cli.verdicts import certificate_lines, document_lines  # noqa: PLC0415
     from app.client.headers import find_bundle, load_bundle  # noqa: PLC0415
     from app.verify.certificate import MAX_PDF_BYTES, check_certificate  # noqa: PLC0415
+    from app.verify.document import check_document, is_document  # noqa: PLC0415
     from app.verify.proof import hash_file, read_whole  # noqa: PLC0415
 
     if args.sealed is not None:
         raise BadInput("--sealed goes with a publication file", "Leave it out.", code="bad_option")
     data = read_whole(args.proof, MAX_PDF_BYTES)
+    if is_document(data):
+        if args.files:
+            raise BadInput("files are compared with a certificate or a proof", "Leave them out.", code="bad_option")
+        told = check_document(data, trust, now=clock())
+        show(args, told.to_json(), document_lines(args, told))
+        return told.outcome.exit_code
     files = [hash_file(each) for each in args.files]
     chain = load_bundle(args.headers, trust) if args.headers is not None else find_bundle(home_of(), trust)
     found = check_certificate(data, trust, files, now=clock(), chain=chain, lenient=args.lenient)

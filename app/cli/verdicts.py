@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING
 from app.cli.output import human_size
 
 if TYPE_CHECKING:
+    from app.certificates.judging import Judged
     from app.verify.certificate import CertificateVerdict
+    from app.verify.document import DocumentVerdict
     from app.verify.verdict import Verdict
 
 _HEADS = {"verified": "VERIFIED", "does_not_match": "DOES NOT MATCH", "cannot_tell": "CANNOT TELL"}
@@ -54,8 +56,6 @@ def proof_lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
 
 def certificate_lines(args: argparse.Namespace, verdict: "CertificateVerdict") -> list[str]:
     """What `muniment verify` prints of a certificate: its own checks, then those of the proof in it."""
-    from app.verify.words import time_text  # noqa: PLC0415
-
     lines = [f"{head(verdict.outcome.value)}  {args.proof}"]
     certificate, judged = verdict.certificate, verdict.judged
     if certificate is not None:
@@ -65,12 +65,35 @@ def certificate_lines(args: argparse.Namespace, verdict: "CertificateVerdict") -
         lines.append(f"  {'ok  ' if check.passed else 'FAIL'} {check.name}: {check.detail}")
         if not check.passed:
             lines.append(f"       [{check.code}] {check.next_step}")
-    if judged is not None:
-        lines.append(f"  sealed by {judged.subject}")
-        lines.append(f"  before {time_text(judged.sealed_at)}, says {judged.sealed_by}")
-        lines.append(f"  stamped last at {time_text(judged.closed_at)} by {judged.closed_by}; whether that authority's")
-        lines.append("  certificate was revoked since was not checked, since this is done without a network")
-        lines.append(f"  good until {time_text(judged.good_until)} unless it is renewed before")
+    lines += _seal_lines(judged)
     if verdict.proof is not None:
         lines += ["", "The proof in it:", *(f"  {each}" for each in proof_lines(args, verdict.proof))]
     return lines
+
+
+def document_lines(args: argparse.Namespace, verdict: "DocumentVerdict") -> list[str]:
+    """What `muniment verify` prints of a sealed document."""
+    lines = [f"{head(verdict.outcome.value)}  {args.proof}"]
+    words = verdict.words
+    if words is not None:
+        what = "release record" if words.kind == "record" else "report of a store audit"
+        lines.append(f"  {what} {words.number}, sealed by {words.office.name}; SHA-256 {words.sha256.hex()}")
+    for check in verdict.checks:
+        lines.append(f"  {'ok  ' if check.passed else 'FAIL'} {check.name}: {check.detail}")
+        if not check.passed:
+            lines.append(f"       [{check.code}] {check.next_step}")
+    return lines + _seal_lines(verdict.judged)
+
+
+def _seal_lines(judged: "Judged | None") -> list[str]:
+    from app.verify.words import time_text  # noqa: PLC0415
+
+    if judged is None:
+        return []
+    return [
+        f"  sealed by {judged.subject}",
+        f"  before {time_text(judged.sealed_at)}, says {judged.sealed_by}",
+        f"  stamped last at {time_text(judged.closed_at)} by {judged.closed_by}; whether that authority's",
+        "  certificate was revoked since was not checked, since this is done without a network",
+        f"  good until {time_text(judged.good_until)} unless it is renewed before",
+    ]

@@ -368,6 +368,10 @@ class Api:
         wish["record"] = None if record is None else record.decode()
         return await self._call("POST", "v1/certificates", json_body=wish, signed_in=True)
 
+    async def document(self, *, text: bytes, lang: str) -> bytes:
+        """A release record, or a store audit's report, as a sealed document (PDF)."""
+        return await self._call("POST", "v1/documents", json_body={"lang": lang, "text": text.decode()}, signed_in=True)
+
     async def longer_certificate(self, pdf: bytes) -> bytes:
         """The same certificate closed, or stamped anew; it begins with the bytes that were sent."""
         return await self._call("POST", "v1/certificates/longer", body=pdf, signed_in=True)

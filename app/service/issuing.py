@@ -18,12 +18,13 @@ from pyhanko.sign.signers.pdf_cms import Signer
 
 from app.certificates.annexes import make_annexes
 from app.certificates.claims import Certificate, Identity, Lang, PanelNamed
+from app.certificates.documents import DocumentWords, number_of, render_document
 from app.certificates.facts import Shown, read_shown
 from app.certificates.judging import judge
 from app.certificates.page import render, renderer
 from app.certificates.roots import roots_of
 from app.certificates.sealing import Sealed, close, read_seal, renew, seal
-from app.errors import BadInput, CannotTell, Refused
+from app.errors import BadInput, CannotTell, Mismatch, Refused
 from app.panels.record import parse_record
 from app.rules.aggregates import Deposited, Epoch, Person
 from app.rules.view import View
@@ -31,7 +32,7 @@ from app.service.office import OfficeSettings
 from app.service.projections import Projections
 from app.service.who import may_read
 from app.statements.prooffile import ProofFile, parse_proof_file
-from app.statements.recordfile import parse_record_file
+from app.statements.recordfile import HEAD, parse_record_file
 from app.statements.statement import digest_of
 from app.statements.trust import MAX_TRUST_BYTES, Trust, parse_trust
 from app.verify.proof import check_proof
@@ -103,6 +104,37 @@ class Issuing:
         certificate = self._certificate(wish, shown, panels, verdict.level)
         return await self._sealed(proof, certificate, wish.record)
 
+    async def document(self, content: bytes, lang: Lang, person: Person) -> Sealed:
+        """Return a release record or a store audit's report as a sealed document.
+
+        Raises BadInput, Refused (forbidden, content_refused), NoTimestamp.
+        """
+        issued, record = self._clock(), content.startswith(HEAD)
+        words = DocumentWords(
+            kind="record" if record else "audit",
+            renderer=renderer(),
+            number=number_of(content, issued),
+            issued=issued,
+            zone=self._settings.zone,
+            lang=lang,
+            office=self._settings.office,
+            trust=self._trust.sha256,
+            sha256=hashlib.sha256(content).digest(),
+        )
+        if record:
+            case_id = (await asyncio.to_thread(check_record, content, self._trust)).case_id
+            if not case_id or not await may_read(self._projections, f"case/{case_id}", person):
+                raise Refused("this release is not yours to show", "Ask a reader of the case.", code="forbidden")
+        try:
+            pages = await asyncio.to_thread(render_document, content, words, self._trust)
+        except (Mismatch, CannotTell) as error:
+            raise Refused(
+                f"it does not verify under the office's trust file: {error.message}",
+                error.next_step,
+                code="content_refused",
+            ) from error
+        return await self._seal_pages(pages)
+
     async def lengthen(self, pdf: bytes) -> Sealed:
         """Close a certificate that was issued without the status of its certificates, or renew a closed one.
 
@@ -138,7 +170,9 @@ class Issuing:
             )
 
     async def _sealed(self, proof: ProofFile, certificate: Certificate, record: bytes | None) -> Sealed:
-        pages = await asyncio.to_thread(render, proof, certificate, record)
+        return await self._seal_pages(await asyncio.to_thread(render, proof, certificate, record))
+
+    async def _seal_pages(self, pages: bytes) -> Sealed:
         async with aiohttp.ClientSession() as session:
             made = await seal(
                 pages,

@@ -31,6 +31,12 @@ class _Wish:
     record: Annotated[str, Parsed(_as_is)] | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Document:
+    lang: Literal["en", "zh", "en+zh"]
+    text: Annotated[str, Parsed(_as_is)]
+
+
 async def issue(request: web.Request) -> web.Response:
     """Issue a sealed certificate for a proof of a deposit of one's cases."""
     person = await reader(request)
@@ -44,6 +50,14 @@ async def issue(request: web.Request) -> web.Response:
     )
     made = await _issuing(request).issue(asked, person)
     return _answer(made)
+
+
+async def document(request: web.Request) -> web.Response:
+    """Seal a release record or a store audit's report as a document."""
+    person = await reader(request)
+    data = await read_body(request, MAX_WISH_BYTES)
+    asked = read_record(_Document, parse_json(data, what="the body", max_bytes=MAX_WISH_BYTES, max_depth=4))
+    return _answer(await _issuing(request).document(asked.text.encode(), asked.lang, person))
 
 
 async def longer(request: web.Request) -> web.Response:

@@ -72,6 +72,10 @@ SCHEMAS: dict[str, dict[str, object]] = {
         proof={"type": "string", "description": "the proof file's text (muniment-proof/v1)"},
         record={"type": ["string", "null"], "description": "a release record's text, which shows an opening"},
     ),
+    "Document": _object(
+        lang={"enum": ["en", "zh", "en+zh"]},
+        text={"type": "string", "description": "a release record, or the report of a store audit"},
+    ),
     "Segments": _object(segments={**_list(_SEGMENT), "minItems": 1, "maxItems": MAX_PLACES}),
     "Places": _object(places=_list(_PLACE)),
     "Manifest": {"type": "object", "description": "the manifest in its canonical form"},

@@ -113,6 +113,7 @@ ROUTES: tuple[Route, ...] = (
     _put(f"{_UPLOAD}/boxes/{{ct_hash}}", deposits.put_box, Body(media=OCTETS), _json("Named")),
     _post("/v1/downloads", deposits.download, _json("Download"), _ok(_json("Boxes")), "release"),
     _post("/v1/certificates", certificates.issue, _json("Wish"), _ok(Body(media=PDF)), "certificates"),
+    _post("/v1/documents", certificates.document, _json("Document"), _ok(Body(media=PDF)), "certificates"),
     _post("/v1/certificates/longer", certificates.longer, Body(media=PDF), _ok(Body(media=PDF)), "certificates"),
     _read("/v1/deposits/{deposit_id}/segments/{item}/{segment}", deposits.get_segment, Body(media=OCTETS)),
 )

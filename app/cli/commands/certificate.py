@@ -27,7 +27,8 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         description="Get the sealed certificate of a deposit. It shows who deposited and when, and of the files only "
         "what you disclose; the registry sees that while it seals, and keeps nothing of it. When no time-stamp "
         "authority answers, the wish is queued on this machine: --queued asks again. With --renew, certificates that "
-        "you have are closed, or stamped anew before their last time-stamp's authority ends.",
+        "you have are closed, or stamped anew before their last time-stamp's authority ends. With --of, a release "
+        "record or the report of a store audit becomes a sealed document.",
     )
     parser.add_argument("deposit", metavar="DEPOSIT", type=id_of, nargs="?", help="the deposit's id")
     parser.add_argument("-o", "--output", metavar="FILE", type=Path, help="the PDF to write")
@@ -49,6 +50,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     parser.add_argument(
         "--record", metavar="FILE", type=Path, help="a release record (muniment record) that shows what was opened"
     )
+    parser.add_argument(
+        "--of", metavar="FILE", type=Path, help="seal this release record, or report of a store audit, as a document"
+    )
     parser.add_argument("--queued", action="store_true", help="ask again for what is queued")
     parser.add_argument("--renew", metavar="PDF", type=Path, nargs="+", help="close or renew these, where it is time")
     add_json(parser)
@@ -61,6 +65,8 @@ async def run(args: argparse.Namespace) -> int:
         return await _renew(args)
     if args.queued:
         return await _ask_again(args)
+    if args.of is not None:
+        return await _document(args)
     if args.deposit is None or args.output is None:
         raise BadInput(
             "which deposit, and where to?",
@@ -96,6 +102,34 @@ async def run(args: argparse.Namespace) -> int:
     return _written(args, wanted, pdf, verdict)
 
 
+async def _document(args: argparse.Namespace) -> int:
+    from app.verify.certificate import MAX_ATTACHED_RECORD_BYTES  # noqa: PLC0415
+    from app.verify.document import check_document  # noqa: PLC0415
+    from app.verify.proof import read_whole  # noqa: PLC0415
+    from app.verify.verdict import Outcome  # noqa: PLC0415
+
+    if args.output is None or args.deposit is not None:
+        raise BadInput("--of takes a file and -o another", "muniment certificate --of FILE -o PDF", code="bad_option")
+    text = read_whole(args.of, MAX_ATTACHED_RECORD_BYTES)
+    async with connected() as client:
+        pdf = await client.api.document(text=text.removesuffix(b"\n"), lang=args.lang)
+        verdict = await asyncio.to_thread(check_document, pdf, client.trust, now=clock())
+    failed = verdict.failed
+    if verdict.outcome is Outcome.MISMATCH or verdict.words is None:
+        raise Mismatch(
+            f"what the service sealed does not verify: {failed.detail if failed else ''}",
+            "Nothing was written. Keep this message; tell the authority.",
+            code="bad_certificate",
+        )
+    write_result(args.output, pdf)
+    lines = [f"{args.output}: {verdict.words.kind} {verdict.words.number}, {len(pdf)} bytes; {verdict.outcome.value}"]
+    if failed is not None:
+        lines += [f"  {failed.name}: {failed.detail}", f"  {failed.next_step}"]
+    document = {**verdict.to_json(), "file": str(args.output), "bytes": len(pdf)}
+    show(args, document, lines)
+    return verdict.outcome.exit_code
+
+
 async def _ask_again(args: argparse.Namespace) -> int:
     from app.client.certificate import done, waiting  # noqa: PLC0415
 
@@ -122,6 +156,7 @@ async def _ask_again(args: argparse.Namespace) -> int:
 async def _renew(args: argparse.Namespace) -> int:
     from app.client.certificate import replace_file  # noqa: PLC0415
     from app.verify.certificate import MAX_PDF_BYTES, check_certificate  # noqa: PLC0415
+    from app.verify.document import check_document, is_document  # noqa: PLC0415
     from app.verify.proof import read_whole  # noqa: PLC0415
     from app.verify.verdict import Outcome  # noqa: PLC0415
 
@@ -129,7 +164,8 @@ async def _renew(args: argparse.Namespace) -> int:
     async with connected() as client:
         for path in args.renew:
             pdf = read_whole(path, MAX_PDF_BYTES)
-            verdict = await asyncio.to_thread(check_certificate, pdf, client.trust, now=clock())
+            check: Any = check_document if is_document(pdf) else check_certificate
+            verdict = await asyncio.to_thread(check, pdf, client.trust, now=clock())
             if verdict.outcome is Outcome.MISMATCH:
                 failed = verdict.failed
                 raise Mismatch(
@@ -142,7 +178,7 @@ async def _renew(args: argparse.Namespace) -> int:
                 done.append({"certificate": str(path), "done": "nothing", "good_until": judged.good_until})
                 continue
             longer = await client.api.longer_certificate(pdf)
-            again = await asyncio.to_thread(check_certificate, longer, client.trust, now=clock())
+            again = await asyncio.to_thread(check, longer, client.trust, now=clock())
             if again.judged is None:
                 raise Mismatch(
                     f"what the service gave back for {path} is not a closed certificate",
