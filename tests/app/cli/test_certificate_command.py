@@ -15,14 +15,18 @@ from app.client.home import Settings
 from app.demo.pki import LoopbackPki, serving_pki
 from app.errors import BadInput
 from app.service.office import OfficeSettings, load_office
+from app.statements.statement import Seen
+from app.statements.store_report import StoreReport, sign_report
 from app.statements.trust import Trust, format_trust, parse_trust
 from app.statements.trust_seal import SealTrust, seal_json
 from app.statements.trust_time import TsaTrust, tsa_json
 from ledger.anchors.tsa_chain import Authority
+from ledger.checkpoint import Checkpoint
+from ledger.note import Note
 from storage.ports import Record
 from tests.app.cli.running import Terminal
 from tests.app.client.court import Court, court
-from tests.app.client.world_service import keys_of, trust_of
+from tests.app.client.world_service import checkpoint_of, keys_of, trust_of
 from tests.app.rules.world import World
 from tests.app.verify.proofs import panelled
 
@@ -170,6 +174,50 @@ def test_closed_later_and_renewed_in_time(terminal: Terminal, place: Place, depo
     assert terminal.run("lawyer1", "certificate", "--renew", pdf)["certificates"][0]["done"] == "nothing"
     assert pdf.read_bytes() == closed
     assert terminal.run("lawyer2", "verify", pdf, "--trust", trust)["outcome"] == "verified"
+
+
+def test_the_report_of_a_store_audit_becomes_a_sealed_document(
+    terminal: Terminal, place: Place, tmp_path: Path
+) -> None:
+    text, pdf = tmp_path / "report.jws", tmp_path / "report.pdf"
+    trust = tmp_path / "trust.json"
+    text.write_text(report_of(place.court.world) + "\n")
+    made = terminal.run("lawyer1", "certificate", "--of", text, "-o", pdf, "--lang", "en+zh")
+    assert made["outcome"] == "verified"
+    assert made["document"]["kind"] == "audit"
+    assert terminal.run("lawyer2", "verify", pdf, "--trust", trust)["outcome"] == "verified"
+    assert "report of a store audit" in terminal.text("lawyer2", "verify", pdf, "--trust", trust)
+    assert terminal.run("lawyer1", "certificate", "--renew", pdf)["certificates"][0]["done"] == "nothing"
+    assert terminal.run("lawyer2", "verify", pdf, text, "--trust", trust, code=2)["error"]["code"] == "bad_option"
+    header, payload, signature = text.read_text().strip().split(".")
+    letter = "B" if signature[3] == "A" else "A"
+    text.write_text(".".join((header, payload, signature[:3] + letter + signature[4:])))
+    refused = terminal.run("lawyer1", "certificate", "--of", text, "-o", tmp_path / "x.pdf", code=1)
+    assert refused["error"]["code"] == "content_refused"
+
+
+def report_of(world: World) -> str:
+    assert world.genesis is not None
+    signed = checkpoint_of(world.entries)
+    seen = Checkpoint.parse_body(Note.parse(signed).text)
+    return sign_report(
+        StoreReport(
+            genesis=world.genesis.text,
+            checkpoint=signed,
+            ledger=Seen(size=seen.size, root=seen.root),
+            begun=world.now,
+            finished=world.now,
+            interruptions=0,
+            bytes_per_second=None,
+            deposits=0,
+            segments=0,
+            bytes=0,
+            pending=0,
+            findings=(),
+            more=0,
+        ),
+        world.signer("service"),
+    )
 
 
 def test_who_may_not_and_what_is_refused(terminal: Terminal, place: Place, deposit: str, tmp_path: Path) -> None:
