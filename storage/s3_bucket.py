@@ -149,6 +149,6 @@ async def check_bucket(bucket: Bucket, *, create: bool) -> None:
     versioning = await bucket.call(what, bucket.client.get_bucket_versioning, name)
     if versioning.status != "Enabled":
         raise BadName(
-            f"{what} does not keep versions (versioning is {versioning.status})",
+            f"{what} does not keep versions (versioning is {(versioning.status or 'off').lower()})",
             f"Switch it on: `mc version enable ALIAS/{name}`.",
         )

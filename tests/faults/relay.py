@@ -47,6 +47,8 @@ class Relay:
     """Called once, when `half` bytes of one PUT have gone to the server."""
     removed: bytes = b""
     """The name of a header, in lower case, that requests lose on the way; the whole head must come in one piece."""
+    instead: dict[bytes, bytes] = field(default_factory=dict)
+    """Of a request whose first line ends in one of these targets, the server sees nothing: this answer is given."""
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there: asyncio.StreamWriter | None = None
@@ -66,6 +68,12 @@ class Relay:
                         lines = head.split(b"\r\n")
                         kept = [line for line in lines if not line.lower().startswith(self.removed + b":")]
                         piece = b"\r\n".join(kept) + blank + body
+                    line = piece.split(b"\r\n", 1)[0].removesuffix(b" HTTP/1.1")
+                    answer = next((answer for end, answer in self.instead.items() if line.endswith(end)), None)
+                    if answer is not None:
+                        writer.write(answer)
+                        await writer.drain()
+                        return
                     if self.plan and self.plan[0][0].encode() == method:
                         fault = self.plan.pop(0)[1]
                         faults.append(fault)

@@ -287,6 +287,23 @@ async def test_buckets_that_cannot_keep_evidence_are_refused(world: S3World) -> 
     assert all("--with-lock" in caught.value.next_step for caught in (absent, plain))
 
 
+@pytest.mark.parametrize(("status", "said"), [("<Status>Suspended</Status>", "suspended"), ("", "off")])
+async def test_a_bucket_that_keeps_no_versions_is_refused(world: S3World, status: str, said: str) -> None:
+    """Servers that follow S3 let nobody switch versions off where there is a lock; one that does not is found out."""
+    body = f"<VersioningConfiguration>{status}</VersioningConfiguration>".encode()
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+    answer = head + b"Content-Length: %d\r\n\r\n" % len(body) + body
+    await (await world.open_s3()).close()
+    async with relay_to(world.place.port) as relay:
+        place = replace(world.place, port=relay.port)
+        await (await S3BlobStore.open(place, WHO)).close()
+        asked, relay.instead[b"?versioning="] = len(relay.seen), answer
+        with pytest.raises(BadName, match=f"does not keep versions .versioning is {said}") as caught:
+            await S3BlobStore.open(place, WHO)
+        assert f"mc version enable ALIAS/{place.bucket}" in caught.value.next_step
+        assert not any(line.startswith("PUT") for line in relay.seen[asked:]), "nothing is written first"
+
+
 async def test_wrong_keys_and_no_server(world: S3World) -> None:
     await (await world.open_s3()).close()
     with pytest.raises(Denied) as caught:
