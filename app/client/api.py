@@ -105,6 +105,14 @@ class UploadState:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Bytes that a member has in the store, uploads and deposits together, and how many he may: None is no limit."""
+
+    used: int
+    limit: int | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StoredDeposit:
     """A deposit as the service serves it: statement, its place, the manifest's text."""
 
@@ -288,6 +296,11 @@ class Api:
         await self._call("PUT", f"v1/notes/{sha256.hex()}", body=data, signed_in=True)
 
     # Depositing
+
+    async def usage(self) -> Usage:
+        """How much room this member has."""
+        found = _object(await self._call("GET", "v1/usage", signed_in=True))
+        return Usage(used=_int(found, "used"), limit=None if found.get("limit", 0) is None else _int(found, "limit"))
 
     async def begin_upload(self, deposit_id: bytes, case_id: bytes, size: int = 0) -> None:
         """Claim a deposit id for this member, and room for `size` bytes. Raises Refused (`quota_exceeded`, …)."""

@@ -60,6 +60,13 @@ async def get_note(request: web.Request) -> web.Response:
     return bytes_answer(await request.app[REGISTRY].notes.read(name, person), OCTETS)
 
 
+async def usage(request: web.Request) -> web.Response:
+    """How many bytes the member has in the store, and how many he may."""
+    person = await reader(request)
+    quota = request.app[REGISTRY].uploads.quota
+    return json_answer({"used": await quota.used(person.id), "limit": quota.limit_of(person.id)})
+
+
 async def begin(request: web.Request) -> web.Response:
     """Begin an upload, or find that it is one's own."""
     person, deposit_id = await reader(request), path_bytes(request, "deposit_id", 16)

@@ -59,6 +59,7 @@ SCHEMAS: dict[str, dict[str, object]] = {
     "Listing": _object(statements=_list(_object(index=_NUMBER, leaf=_TEXT, statement=_TEXT)), more=_BOOL),
     "Deposit": _object(statement=_TEXT, index=_NUMBER, leaf=_TEXT, manifest=_TEXT),
     "Named": {"type": "object", "additionalProperties": _TEXT},
+    "Usage": _object(used=_NUMBER, limit={"type": ["integer", "null"], "minimum": 0}),
     "Begin": {**_object(case_id=_HEX16, bytes=_NUMBER), "required": ["case_id"]},
     "Upload": _object(
         case_id=_HEX16,

@@ -99,6 +99,7 @@ ROUTES: tuple[Route, ...] = (
     _read("/v1/deposits/{deposit_id}", statements.deposit, _json("Deposit")),
     _read("/v1/notes/{sha256}", deposits.get_note, Body(media=OCTETS)),
     _put("/v1/notes/{sha256}", deposits.put_note, Body(media=OCTETS), _json("Named")),
+    _read("/v1/usage", deposits.usage, _json("Usage")),
     _put(_UPLOAD, deposits.begin, _json("Begin"), _json("Named")),
     _read(_UPLOAD, deposits.status, _json("Upload")),
     _post(f"{_UPLOAD}/places", deposits.places, _json("Segments"), _ok(_json("Places")), "depositing"),

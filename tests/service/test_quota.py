@@ -84,6 +84,14 @@ async def test_a_deposit_without_room_is_refused_before_a_byte_is_sent(house: Ho
     assert (await begin(house, other, limit - size)).status == 201
 
 
+async def test_everybody_sees_his_own_use_and_limit(house: House, release: Release) -> None:
+    size = size_of(deposit_of(release))
+    await house.upload(deposit_of(release))
+    assert (await house.call("GET", "/v1/usage", by="lawyer1")).json == {"used": size, "limit": size * 3 // 2}
+    assert (await house.call("GET", "/v1/usage", by="lawyer2")).json == {"used": 0, "limit": 0}
+    assert (await house.call("GET", "/v1/usage")).status == 401
+
+
 async def test_who_does_not_say_how_much_gets_no_place_that_has_no_room(house: House, release: Release) -> None:
     await house.upload(deposit_of(release))
     other = real_deposit(release.world, release.ceremony, release.case_id, "other")

@@ -15,6 +15,7 @@ from app.cli.progress import Teller
 from app.errors import AppError, BadInput, Refused
 
 if TYPE_CHECKING:
+    from app.client.api import Usage
     from app.client.deposit import Accepted, Depositor
     from app.client.panel import CertifiedPanel
 
@@ -58,6 +59,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     what.add_argument("--resume", metavar="DEPOSIT", type=id_of, help="go on with an interrupted deposit")
     what.add_argument("--discard", metavar="DEPOSIT", type=id_of, help="destroy an interrupted deposit's state")
     what.add_argument("--list", action="store_true", help="list the interrupted deposits")
+    what.add_argument("--room", action="store_true", help="show how much you have in the store, and how much you may")
     mistakes.add_options(parser, what)
     add_json(parser, long=True)
     parser.set_defaults(run=lambda args: mistakes.run(args) if mistakes.asked(args) else asyncio.run(run(args)))
@@ -69,11 +71,14 @@ async def run(args: argparse.Namespace) -> int:
     from app.client.evidence import gather  # noqa: PLC0415
     from app.client.lock import only_one  # noqa: PLC0415
 
-    starts = args.resume is None and args.discard is None and not args.list
+    starts = args.resume is None and args.discard is None and not args.list and not args.room
     if starts and (args.case is None or not args.files):
         raise BadInput("name the case and at least one file", "muniment deposit FILE… --case CASE", code="usage")
     description, origin, words = words_of(args.description), words_of(args.origin), words_of(args.note)
     async with connected() as client:
+        if args.room:
+            _show_room(args, await client.api.usage())
+            return 0
         depositor = Depositor(client)
         if args.list:
             with contextlib.suppress(Refused), only_one(client.home.path):
@@ -151,6 +156,16 @@ def _show_unfinished(args: argparse.Namespace, depositor: "Depositor") -> None:
         lines.append(f"{deposit_id.hex()}  case {plan.case_id.hex()}  {human_size(total)}: {names}")
     document = {"unfinished": [each.hex() for each in ids], "uploads": found}
     show(args, document, lines or ["nothing is unfinished"])
+
+
+def _show_room(args: argparse.Namespace, usage: "Usage") -> None:
+    used = f"{human_size(usage.used)} in the store: your deposits, and uploads that are under way or not yet swept"
+    if usage.limit is None:
+        lines = [used, "you may have any amount"]
+    else:
+        left = max(0, usage.limit - usage.used)
+        lines = [used, f"you may have {human_size(usage.limit)}: {human_size(left)} are left"]
+    show(args, {"used": usage.used, "limit": usage.limit}, lines)
 
 
 def _approve(panels: "Sequence[CertifiedPanel]", teller: Teller, *, ask: bool) -> None:

@@ -12,6 +12,7 @@ from app.cli.main import main
 from app.client.api import Api
 from app.client.home import Settings
 from app.errors import Unreachable
+from app.service.quota import Limits
 from tests.app.cli.running import Terminal
 from tests.app.client.court import Court, court
 from tests.app.client.world_service import keys_of
@@ -28,7 +29,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[Cou
     end = asyncio.Event()
 
     async def serve() -> None:
-        async with court(world, tmp_path / "unused") as found:
+        async with court(world, tmp_path / "unused", limits=Limits(members={world.id("lawyer2"): 1 << 20})) as found:
             ready.append(found)
             begun.set()
             await end.wait()
@@ -163,6 +164,16 @@ def test_what_deposit_refuses(terminal: Terminal, place: tuple[Court, bytes], tm
     assert not_his["error"]["code"] == "not_in_case"
     assert terminal.run("lawyer1", "deposit", "--resume", "00" * 16, code=2)["error"]["code"] == "no_upload"
     assert terminal.run("lawyer1", "deposit", "--list") == {"unfinished": [], "uploads": []}
+
+
+def test_a_depositor_sees_how_much_room_he_has(terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path) -> None:
+    assert terminal.run("lawyer1", "deposit", "--room") == {"used": 0, "limit": None}
+    (tmp_path / "a").write_bytes(bytes(100_000))
+    sealed = terminal.run("lawyer1", "deposit", tmp_path / "a", "--case", place[1].hex())["sealed_bytes"]
+    assert terminal.run("lawyer1", "deposit", "--room") == {"used": sealed, "limit": None}
+    assert "you may have any amount" in terminal.text("lawyer1", "deposit", "--room")
+    assert terminal.run("lawyer2", "deposit", "--room") == {"used": 0, "limit": 1 << 20}
+    assert "you may have 1.0 MiB: 1.0 MiB are left" in terminal.text("lawyer2", "deposit", "--room")
 
 
 def test_a_mistake_is_taken_back_or_superseded(terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path) -> None:
