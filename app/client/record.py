@@ -25,6 +25,7 @@ from app.statements.kinds import (
     Erase,
     MemberDevice,
     MemberEnrol,
+    MemberIdentity,
     MemberKey,
     MemberRevoke,
     MemberUndevice,
@@ -190,5 +191,6 @@ def _of_people(statement: Statement, case: Case) -> bool:
     if isinstance(claims, MemberEnrol):
         return thumbprint(claims.key) in case.parties
     return (
-        isinstance(claims, MemberKey | MemberRevoke | MemberDevice | MemberUndevice) and claims.member in case.parties
+        isinstance(claims, MemberKey | MemberRevoke | MemberDevice | MemberUndevice | MemberIdentity)
+        and claims.member in case.parties
     )

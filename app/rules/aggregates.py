@@ -89,6 +89,24 @@ class Person:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Binding:
+    """The X.509 certificate that a registrar bound to a member's key, by the member's id; the newest counts."""
+
+    PREFIX: ClassVar = "identity"
+    id: Raw
+    key: Member
+    """Thumbprint of the key that it was bound to: with another key the binding has ended."""
+    subject: Raw
+    issuer: Raw
+    root: Raw
+    certificate: Digest
+    not_after: Count
+    """When the first certificate of the chain ends, Unix seconds."""
+    statement: Digest
+    index: Count
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PendingAct:
     """An act that takes effect with the m-th approval: by digest, with the approvals so far (thumbprints)."""
 
@@ -393,6 +411,7 @@ Aggregate = (
     Registry
     | KeyHolder
     | Person
+    | Binding
     | PendingAct
     | Panel
     | Session
@@ -418,6 +437,7 @@ AGGREGATES: dict[str, type[Aggregate]] = {
         Registry,
         KeyHolder,
         Person,
+        Binding,
         PendingAct,
         Panel,
         Session,

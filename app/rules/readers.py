@@ -17,6 +17,7 @@ from app.statements.kinds import (
     CaseParty,
     MemberDevice,
     MemberEnrol,
+    MemberIdentity,
     MemberKey,
     MemberRevoke,
     MemberUndevice,
@@ -32,7 +33,7 @@ def topic_of(admitted: Admitted) -> str | None:
         return None
     if isinstance(claims, MemberEnrol):
         return f"member/{thumbprint(claims.key)}"
-    if isinstance(claims, MemberRevoke | MemberKey | MemberDevice | MemberUndevice):
+    if isinstance(claims, MemberRevoke | MemberKey | MemberDevice | MemberUndevice | MemberIdentity):
         return f"member/{claims.member}"
     for each in admitted.changes:
         if isinstance(each, Case):

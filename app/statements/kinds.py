@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from app.fields import B64, Hex, Int, Many, Parsed, Text, bad_field
+from app.identities.chain import MAX_CERTIFICATE_BYTES, MAX_CERTIFICATES
+from app.identities.possession import MAX_SIGNATURE_BYTES, Algorithm
 from app.statements.keys import Jwk, MemberId
 
 MAX_ITEMS = 4096
@@ -118,6 +120,29 @@ class MemberKey:
     role: Role
     key: Key
     notes: Notes
+
+
+Evidence = Annotated[bytes, B64(most=32_768)]
+"""DER of one OCSP response or one list."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MemberIdentity:
+    """A registrar binds a member's X.509 certificate to his present key. Signed by a registrar.
+
+    `certificates`: DER, the member's first, the root last. `signature`: by the member's certificate, over
+    `app.identities.possession.binding_text`. `ocsp` and `crls`: DER, what the authorities said of revocation then.
+    """
+
+    member: Member
+    role: Role
+    certificates: Annotated[
+        tuple[Annotated[bytes, B64(most=MAX_CERTIFICATE_BYTES)], ...], Many(least=2, most=MAX_CERTIFICATES)
+    ]
+    algorithm: Algorithm
+    signature: Annotated[bytes, B64(most=MAX_SIGNATURE_BYTES)]
+    ocsp: Annotated[tuple[Evidence, ...], Many(most=MAX_CERTIFICATES)]
+    crls: Annotated[tuple[Evidence, ...], Many(most=MAX_CERTIFICATES)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -499,6 +524,7 @@ Claims = (
     | MemberKey
     | MemberDevice
     | MemberUndevice
+    | MemberIdentity
     | PanelPropose
     | PanelCard
     | PanelRoster
@@ -543,6 +569,7 @@ KINDS: dict[str, type[Claims]] = {
     "member.key": MemberKey,
     "member.device": MemberDevice,
     "member.undevice": MemberUndevice,
+    "member.identity": MemberIdentity,
     "panel.propose": PanelPropose,
     "panel.card": PanelCard,
     "panel.roster": PanelRoster,
@@ -586,7 +613,7 @@ _PUBLIC = frozenset(name for name in KINDS if name.startswith("panel.")) | {"gen
 
 def is_public(kind: str, claims: Claims) -> bool:
     """Whether a statement is served to anyone. Decided per statement: a judge's enrolment is public, a lawyer's not."""
-    if isinstance(claims, MemberEnrol | MemberRevoke | MemberKey | MemberDevice | MemberUndevice):
+    if isinstance(claims, MemberEnrol | MemberRevoke | MemberKey | MemberDevice | MemberUndevice | MemberIdentity):
         return claims.role in OFFICES
     return kind in _PUBLIC
 

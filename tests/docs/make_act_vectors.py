@@ -7,7 +7,8 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from app.rules.aggregates import Trail
+from app.fields import read_record
+from app.rules.aggregates import Person, Trail
 from app.rules.deposits import trail_id
 from app.statements.kinds import (
     Anchor,
@@ -20,6 +21,7 @@ from app.statements.kinds import (
     HoldLift,
     HoldPlace,
     MemberDevice,
+    MemberIdentity,
     MemberKey,
     MemberUndevice,
     PanelClose,
@@ -32,6 +34,13 @@ from tests.app.rules.world import Ceremony, Release, fresh, ready_to_release, se
 from tests.docs.make_protocol_vectors import FOLDER, NOTES_IDENTITY, Story
 
 
+def role_of(world: worlds.World, name: str) -> Any:
+    """The role of somebody in the world."""
+    found = world.view.find(Person, world.id(name))
+    assert found is not None
+    return found.role
+
+
 class Acts(Story):
     """A panel 2 of 3, a case of two lawyers, and what becomes of the deposits in it."""
 
@@ -40,6 +49,7 @@ class Acts(Story):
         self.release: Release = ready_to_release()
         self.world = self.release.world
         self.count_time()
+        self._identities()
         self._destroying()
         self._delegations()
         self._devices()
@@ -47,6 +57,19 @@ class Acts(Story):
         self._publications()
         self._anchors()
         self._erasures()
+
+    def _identities(self) -> None:
+        world = self.world
+        value = json.loads((FOLDER / "identity.json").read_text())
+        claims = read_record(MemberIdentity, value, "claims")
+        self.refuse("a clerk identifies", "clerk", claims)
+        self.refuse("a member in another role", "registrar", replace(claims, role="party"))
+        other = replace(claims, member=world.id("lawyer2"), role=role_of(world, "lawyer2"))
+        self.refuse("another member's certificate", "registrar", other)
+        self.refuse("another algorithm", "registrar", replace(claims, algorithm="rsa-pss-sha256"))
+        self.refuse("a chain out of order", "registrar", replace(claims, certificates=claims.certificates[::-1]))
+        self.refuse("nothing about revocation", "registrar", replace(claims, ocsp=(), crls=()))
+        world.do("registrar", claims)
 
     def _destroying(self) -> None:
         world, ceremony = self.world, self.release.ceremony

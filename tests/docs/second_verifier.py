@@ -276,6 +276,10 @@ class Members:
             if len(given) == self.m:
                 self.effect(act)
             return
+        if statement.kind == "member.identity":
+            # Founds nobody: it says more of somebody who is here (section 8.2).
+            need(self.roles.get(who) == "registrar" and self.roles.get(body["member"]) == body["role"], "identity")
+            return
         own = statement.kind == "member.key" and body["member"] == who
         need(own or self.roles.get(who) == "registrar", "wrong_signer")
         if body["role"] in OFFICES and not own:

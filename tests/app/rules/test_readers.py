@@ -26,6 +26,7 @@ from app.statements.kinds import (
     RetentionExtend,
     is_public,
 )
+from tests.app.identities.people import bound
 from tests.app.rules.publishing import permit, publication
 from tests.app.rules.world import NOTES, ORIGIN, Release, World, ready_to_release, sealed
 
@@ -73,6 +74,7 @@ PRIVATE = {
     "member.key": {"registrar", "outsider"},
     "member.device": {"registrar", "outsider"},
     "member.undevice": {"registrar", "outsider"},
+    "member.identity": {"registrar", "outsider"},
     "member.revoke": {"registrar"},  # shown by test_a_revoked_member_reads_nothing
 }
 
@@ -115,6 +117,8 @@ def whole() -> tuple[World, list[Admitted]]:
     laptop = world.signer("outsider laptop")
     world.do("outsider", MemberDevice(member=member, role="party", key=laptop.public, notes=NOTES))
     world.do("outsider", MemberUndevice(member=member, role="party", key=laptop.kid))
+    world.do("registrar", bound(world, "outsider", "party").claims)
+    world.do("registrar", bound(world, "judge4", "judge").claims)
     world.do("outsider", MemberKey(member=member, role="party", key=world.signer("outsider new").public, notes=NOTES))
     assert world.genesis is not None
     replay = Replay(origin=ORIGIN, genesis=world.genesis.digest, seen=world.facts)
@@ -140,7 +144,7 @@ def test_every_kind_is_either_public_or_in_the_table(whole: tuple[World, list[Ad
     not_seen = {"anchor", "panel.destroy", "erase", "member.revoke", "panel.blame", "panel.close"}
     assert private == set(PRIVATE) - {"member.revoke"}
     assert public | private | not_seen == set(KINDS)
-    assert public & private == {"member.enrol"}, "a judge's enrolment is public, a lawyer's is not"
+    assert public & private == {"member.enrol", "member.identity"}, "a judge's enrolment is public, a lawyer's is not"
 
 
 @pytest.mark.parametrize("kind", sorted(set(PRIVATE) - {"member.revoke"}))
