@@ -149,6 +149,17 @@ class StoredAnchor:
     headers: bytes | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenRequest:
+    """A request that a handover would overtake, as the service tells a registrar; times in Unix seconds."""
+
+    request: bytes
+    status: str
+    """`notice`, `waits` or `released`."""
+    opens_at: int
+    expires_at: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Body:
     """A segment to be sent, and who is told how much of it has gone."""
@@ -272,6 +283,11 @@ class Api:
     async def member_statements(self, after: int = -1) -> tuple[Listed, ...]:
         """Private statements on members: all of them for a registrar, one's own for others."""
         return await self._listed("v1/members/statements", after)
+
+    async def open_requests(self, panel_id: bytes) -> tuple[OpenRequest, ...]:
+        """The open requests of a panel, as the service tells a registrar."""
+        found = _object(await self._call("GET", f"v1/panels/{panel_id.hex()}/requests", signed_in=True))
+        return tuple(_open_request(each) for each in _list(found, "requests"))
 
     async def proof(self, digest: bytes) -> Posted:
         """The proof of a statement that this member may read."""
@@ -646,6 +662,19 @@ def _posted(found: dict[str, Any], *, fresh: bool) -> Posted:
 def _listed(value: object) -> Listed:
     found = _each(value)
     return Listed(index=_int(found, "index"), leaf=_str(found, "leaf"), statement=_str(found, "statement"))
+
+
+def _open_request(value: object) -> OpenRequest:
+    found = _each(value)
+    status = _str(found, "status")
+    if status not in ("notice", "waits", "released"):
+        raise _bad_answer(f"{status[:40]!r} is no status of a request")
+    return OpenRequest(
+        request=_unhex(found.get("request"), "a request", 32),
+        status=status,
+        opens_at=_int(found, "opens_at"),
+        expires_at=_int(found, "expires_at"),
+    )
 
 
 def _segment(value: object) -> SegmentName:

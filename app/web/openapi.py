@@ -57,6 +57,16 @@ SCHEMAS: dict[str, dict[str, object]] = {
     "Token": _object(token=_TEXT, expires=_NUMBER),
     "Me": _object(member=_B64, role=_TEXT, name=_TEXT, cases=_list(_HEX16), panels=_list(_HEX32)),
     "Listing": _object(statements=_list(_object(index=_NUMBER, leaf=_TEXT, statement=_TEXT)), more=_BOOL),
+    "OpenRequests": _object(
+        requests=_list(
+            _object(
+                request=_HEX32,
+                status={"enum": ["notice", "waits", "released"]},
+                opens_at=_NUMBER,
+                expires_at=_NUMBER,
+            )
+        )
+    ),
     "Deposit": _object(statement=_TEXT, index=_NUMBER, leaf=_TEXT, manifest=_TEXT),
     "Named": {"type": "object", "additionalProperties": _TEXT},
     "Usage": _object(used=_NUMBER, limit={"type": ["integer", "null"], "minimum": 0}),

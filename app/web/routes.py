@@ -95,6 +95,7 @@ ROUTES: tuple[Route, ...] = (
     _read("/v1/me", statements.me, _json("Me")),
     _read("/v1/cases/{case_id}/statements", statements.case_statements, _json("Listing"), query=_PAGE),
     _read("/v1/members/statements", statements.member_statements, _json("Listing"), query=_PAGE),
+    _read("/v1/panels/{panel_id}/requests", statements.open_requests, _json("OpenRequests")),
     _read("/v1/proofs/{digest}", statements.proof, _json("Receipt"), who="perhaps"),
     _read("/v1/deposits/{deposit_id}", statements.deposit, _json("Deposit")),
     _read("/v1/notes/{sha256}", deposits.get_note, Body(media=OCTETS)),

@@ -6,6 +6,7 @@ from typing import Annotated
 from aiohttp import web
 
 from app.fields import Text
+from app.service import handover
 from app.service.reading import MAX_LIMIT, Listed
 from app.service.tokens import MAX_RESPONSE_BYTES
 from app.statements.keys import MemberId
@@ -96,6 +97,18 @@ async def member_statements(request: web.Request) -> web.Response:
     after, limit = _page(request)
     listed, more = await request.app[REGISTRY].reading.member_statements(person, after=after, limit=limit)
     return _listing(listed, more)
+
+
+async def open_requests(request: web.Request) -> web.Response:
+    """The open requests of a panel, by digest and times: for a registrar who hands it over."""
+    panel_id, person = path_bytes(request, "panel_id", 32), await reader(request)
+    registry = request.app[REGISTRY]
+    found = await handover.open_requests(registry.projections, panel_id, person, registry.clock())
+    listed = [
+        {"request": each.id, "status": status, "opens_at": each.opens_at, "expires_at": each.expires_at}
+        for each, status in found
+    ]
+    return json_answer({"requests": listed})
 
 
 async def deposit(request: web.Request) -> web.Response:

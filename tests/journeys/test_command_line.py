@@ -311,13 +311,23 @@ async def test_from_proposal_to_opened_evidence(
         assert left == [{"member": place.id("Judge Three"), "name": "Judge Three"}]
 
         # The next epoch without Judge Three, who does not come; what was deposited before opens under it.
-        await place.run("Rolf Registrar", "panel", "propose", *JUDGES[:2], "-k", "2", "--panel", panel)
+        # Whoever hands over sees what is overtaken; deposit and people, judges alone.
+        stale = (await place.run("Rita Recipient", "request", ordered["order"], deposit))["request"]
+        told = await place.says("Rolf Registrar", "panel", "propose", *JUDGES[:2], "-k", "2", "--panel", panel)
+        assert "open requests: 1" in told
+        assert f"{stale} until" in told
+        assert deposit not in told
+        left = await place.says("Judge Two", "inbox")
+        assert f"Rita Recipient for the deposit {deposit}" in left
+        assert "a handover overtakes it" in left
         for judge in JUDGES[:2]:
             assert [each["said"] for each in (await place.run(judge, "act"))["done"]] == ["panel.card"]
         act = (await place.run("Rolf Registrar", "panel", "roster", panel))["act"]
         async with place.client("Rolf Registrar") as registrar:
             await approve(registrar, bytes.fromhex(act), place.authority)
-        await place.run("Rolf Registrar", "panel", "open", panel)
+        handed = await place.says("Rolf Registrar", "panel", "open", panel)
+        assert "hands the panel over" in handed
+        assert f"{stale} until" in handed
         said = [
             [each["said"] for each in (await place.run(judge, "act"))["done"]] for judge in (*JUDGES[:2], "Judge One")
         ]
@@ -325,6 +335,11 @@ async def test_from_proposal_to_opened_evidence(
         later = (await place.run("Rolf Registrar", "panel", "show", panel))["panels"][0]
         assert (later["waits_for"], later["epoch"], later["judges"]) == ("certified", 2, list(JUDGES[:2]))
         assert later["joint_key"] == shown["joint_key"]
+        assert later["open_requests"] == []
+        words_given = {each["judge"]: each["index"] is not None for each in later["destroyed"]}
+        assert (words_given["Judge One"], words_given["Judge Three"]) == (True, False)
+        seen = await place.says("Clara Clerk", "panel", "show", panel)
+        assert "old secrets of epoch 1: Judge Three, Judge Two have not said so" in seen
         asked = (await place.run("Rita Recipient", "request", ordered["order"], deposit))["request"]
         assert "unknown_request" in await place.says(
             "Judge Three", "decide", asked, "--grant", "--order", paper, code=1

@@ -1,5 +1,6 @@
 """A panel hands its key to other judges at a real service, while some of the old ones are away, and evidence stays."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from app.client.deposit import Depositor, Evidence
 from app.client.duties import progress
 from app.client.fetch import fetch
+from app.client.handover import open_requests, open_seen, words_of_destruction
 from app.client.home import Home, Vault
 from app.client.judge import Judge
 from app.client.judge_keys import GrantMade, JudgeVault
@@ -88,6 +90,27 @@ def hosts(place: Place, judge: str) -> int:
     return len(list(JudgeVault(Vault(Home(place.homes / judge), keys_of(judge))).hosts()))
 
 
+async def lists_what_a_handover_overtakes(
+    place: Place, panel_id: bytes, expected: dict[bytes, tuple[str, bytes, int]]
+) -> None:
+    """Judges see request and deposit; the registrar, who reads no case, the requests alone; both the same ones."""
+    async with place.client("judge1") as judge:
+        state = await judge.sync()
+        seen = await open_requests(judge, state, panel_id)
+    shown = {each.request: (each.status, each.seen.deposit_id, each.seen.granted) for each in seen if each.seen}
+    assert shown == expected
+    async with place.client("registrar") as registrar:
+        state = await registrar.sync()
+        told = await open_requests(registrar, state, panel_id)
+    assert [replace(each, seen=None) for each in seen] == list(told)
+    async with place.client("lawyer1") as lawyer:
+        state = await lawyer.sync()
+        assert [each.seen for each in await open_requests(lawyer, state, panel_id)] == [each.seen for each in seen]
+        with pytest.raises(AppError) as caught:
+            await lawyer.api.open_requests(panel_id)
+        assert caught.value.code == "forbidden"
+
+
 async def test_other_judges_take_over_and_open_what_was_deposited_before(tmp_path: Path) -> None:
     async with registry(tmp_path) as place:
         panel_id = await first_panel(place)
@@ -107,6 +130,8 @@ async def test_other_judges_take_over_and_open_what_was_deposited_before(tmp_pat
         await grants(place, early, "judge3")
         await grants(place, given, "judge2", "judge3")
         before = await record(place, panel_id)
+        expected = {early: ("waits", waiting, 1), given: ("released", released, 2)}
+        await lists_what_a_handover_overtakes(place, panel_id, expected)
 
         # judge1 is on leave for all of it; judge3 leaves; judge4 and judge5 join.
         await hand_over(place, panel_id, ("judge2", "judge4", "judge5"), 2, ("judge2", "judge3"))
@@ -120,6 +145,12 @@ async def test_other_judges_take_over_and_open_what_was_deposited_before(tmp_pat
         await place.acts("judge1", "judge2", "judge3")
         assert begun.grants() == ()
         assert [hosts(place, judge) for judge in ("judge1", "judge2", "judge3", "judge4")] == [0, 1, 0, 1]
+        async with place.client("lawyer2") as anyone:
+            state = await anyone.sync()
+            panel = panel_of(state.view, panel_id)
+            words = words_of_destruction(state.view, panel)
+            assert [(each.epoch, each.index is not None) for each in words] == [(1, True), (1, True), (1, True)]
+            assert open_seen(state.view, panel, state.taken_at) == ()
 
         # The request that was open is overtaken: nobody grants it any more, by his client or around it.
         async with place.client("lawyer2") as lawyer:

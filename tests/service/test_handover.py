@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from app.rules.terms import request_of
 from app.rules.view import WholeView
 from app.service.handover import running_notice
 from app.statements.kinds import CaseAssign, CaseOpen, CaseParty
@@ -36,12 +37,26 @@ async def test_a_reshare_waits_for_the_end_of_a_notice_period() -> None:
         later.give_cards()
         world.approve(world.do("registrar", later.roster()))
         await house.push()
+        # A registrar lists what is open by digest and times, and is told nothing of case, deposit or people.
+        path = f"/v1/panels/{release.ceremony.panel_id.hex()}/requests"
+        assert asked.request is not None
+        listed = await house.call("GET", path, by="registrar")
+        made = request_of(world.view, asked.request.digest)
+        opens, until = made.opens_at, made.expires_at
+        expected = {"request": asked.request.digest.hex(), "status": "notice", "opens_at": opens, "expires_at": until}
+        assert listed.json == {"requests": [expected]}
+        for other in ("judge1", "lawyer2", "clerk"):
+            assert (await house.call("GET", path, by=other)).code == "forbidden"
+        assert (await house.call("GET", path)).status == 401
+        assert (await house.call("GET", path.replace(path[11:75], "00" * 32), by="registrar")).status == 404
         early = await house.post(world.sign("registrar", later.open()))
         assert (early.status, early.code) == (409, "notice_running")
-        assert asked.request is not None
         assert asked.request.digest.hex() in early.json["detail"]
         world.now += NOTICE
         house.clock[0] = world.now
+        house.tokens.clear()  # they were good for an hour
+        listed = await house.call("GET", path, by="registrar")
+        assert [each["status"] for each in listed.json["requests"]] == ["waits"]
         late = await house.post(world.sign("registrar", later.open()))
         assert late.status == 201, late.body
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from app.cli.commands.panel import progress_document, progress_lines
 from app.cli.commands.panel_backup import paper_document, paper_lines
 from app.cli.commands.panel_drill import due_lines, healths
+from app.cli.handover import open_document, open_lines
 from app.cli.output import add_json, show
 from app.cli.person import as_person, day
 
@@ -111,10 +112,20 @@ def inbox_document(state: "State", found: "Inbox") -> dict[str, Any]:
         "waiting": [
             {"request": each.id, "grants": grants_of(each), "k": each.state.release.record.k} for each in found.waiting
         ],
-        "panels": [progress_document(view, each) for each in found.panels],
+        "panels": [{**progress_document(view, each), **_overtaken(state, each.panel_id)} for each in found.panels],
         "paper": paper_document(found.sheets),
         "drills": [health for panel_id in mine for health in healths(state, state.taken_at, panel_id)],
     }
+
+
+def _overtaken(state: "State", panel_id: bytes) -> dict[str, Any]:
+    """While a panel is handed over: the open requests that a judge sees."""
+    from app.client.handover import open_seen  # noqa: PLC0415
+    from app.client.visit import panel_of  # noqa: PLC0415
+
+    panel = panel_of(state.view, panel_id)
+    under_way = panel.epoch_id is not None and (panel.proposal is not None or panel.live is not None)
+    return {"open_requests": open_document(open_seen(state.view, panel, state.taken_at))} if under_way else {}
 
 
 def _beside(view: "WholeView", request: bytes) -> dict[str, Any]:
@@ -165,6 +176,8 @@ def inbox_lines(found: dict[str, Any], *, more: bool = False) -> list[str]:
         lines.append("run `muniment act` to do what is routine")
     for panel in found["panels"]:
         lines += progress_lines(panel)
+        if "open_requests" in panel:
+            lines += open_lines(panel["open_requests"])
     return lines + paper_lines(found["paper"]) + due_lines(found["drills"])
 
 

@@ -4,7 +4,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from app.cli.commands import panel_backup, panel_drill, panel_reserve
-from app.cli.output import add_json, show
+from app.cli.handover import destroyed_document, destroyed_lines, open_document, open_lines
+from app.cli.output import add_json, note, show
 from app.cli.person import as_person, digest_of, member_of
 
 if TYPE_CHECKING:
@@ -37,7 +38,10 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         act.add_argument("panel", type=digest_of, metavar="PANEL", help="the panel's id")
         _finish(act, run)
     showing = acts.add_parser(
-        "show", help="how far panels are, and who has not come", description="How far panels are, and who has not come."
+        "show",
+        help="how far panels are, and who has not come",
+        description="How far panels are, who has not come, which requests are open, and who has said that he destroyed "
+        "the secrets of ended epochs. A registrar sees requests by digest and times alone.",
     )
     showing.add_argument("panel", type=digest_of, metavar="PANEL", nargs="?", help="this one only")
     _finish(showing, _show)
@@ -87,11 +91,25 @@ def _propose(args: argparse.Namespace) -> int:
         view = (await client.sync()).view
         judges = tuple(member_of(view, each).id for each in args.judges)
         made = await propose(client, judges, args.k, args.panel)
-        return {"panel": made.panel_id.hex(), "epoch": made.epoch, "statement": made.receipt.statement.digest.hex()}
+        return {
+            "panel": made.panel_id.hex(),
+            "epoch": made.epoch,
+            "statement": made.receipt.statement.digest.hex(),
+            "open_requests": await _open_requests(client, made.panel_id) if made.epoch > 1 else [],
+        }
 
     found = as_person(work)
-    show(args, found, [f"panel {found['panel']}, epoch {found['epoch']}: proposed; its judges now give their cards"])
+    lines = [f"panel {found['panel']}, epoch {found['epoch']}: proposed; its judges now give their cards"]
+    show(args, found, lines + (open_lines(found["open_requests"]) if found["epoch"] > 1 else []))
     return 0
+
+
+async def _open_requests(client: "Client", panel_id: bytes) -> list[dict[str, Any]]:
+    """What a handover overtakes, as JSON."""
+    from app.client.handover import open_requests  # noqa: PLC0415
+
+    state = client.state if client.state is not None else await client.sync()
+    return open_document(await open_requests(client, state, panel_id))
 
 
 def _roster(args: argparse.Namespace) -> int:
@@ -107,12 +125,19 @@ def _roster(args: argparse.Namespace) -> int:
 
 def _open(args: argparse.Namespace) -> int:
     from app.client.registrar import open_session  # noqa: PLC0415
+    from app.client.visit import panel_of  # noqa: PLC0415
 
-    async def work(client: "Client") -> str:
-        return (await open_session(client, args.panel)).session.hex()
+    async def work(client: "Client") -> dict[str, Any]:
+        view = (await client.sync()).view
+        listed = []
+        if panel_of(view, args.panel).epoch_id is not None:
+            listed = await _open_requests(client, args.panel)
+            for line in ["this hands the panel over to its next epoch", *open_lines(listed)]:
+                note(line)  # before it is opened: a refusal names only those in their notice period
+        return {"session": (await open_session(client, args.panel)).session.hex(), "open_requests": listed}
 
-    session = as_person(work)
-    show(args, {"session": session}, [f"session {session}: open; its judges now deal, then acknowledge"])
+    found = as_person(work)
+    show(args, found, [f"session {found['session']}: open; its judges now deal, then acknowledge"])
     return 0
 
 
@@ -129,6 +154,7 @@ def _close(args: argparse.Namespace) -> int:
 
 def _show(args: argparse.Namespace) -> int:
     from app.client.duties import progress  # noqa: PLC0415
+    from app.client.handover import words_of_destruction  # noqa: PLC0415
     from app.client.visit import lineage_of, panel_of  # noqa: PLC0415
     from app.rules.aggregates import Panel  # noqa: PLC0415
 
@@ -141,9 +167,20 @@ def _show(args: argparse.Namespace) -> int:
         for panel in panels:
             record = lineage_of(view, panel).record  # every epoch verified again, from the raw messages
             joint = bytes(record.Y).hex() if record is not None else None
-            found.append({**progress_document(view, progress(view, panel)), "joint_key": joint})
+            more: dict[str, Any] = {
+                "joint_key": joint,
+                "open_requests": await _open_requests(client, panel.state.panel_id) if record is not None else [],
+                "destroyed": destroyed_document(words_of_destruction(view, panel)),
+            }
+            found.append({**progress_document(view, progress(view, panel)), **more})
         return found
 
     found = as_person(work)
-    show(args, {"panels": found}, [line for each in found for line in progress_lines(each)] or ["there is no panel"])
+    lines = []
+    for each in found:
+        lines += progress_lines(each)
+        if each["joint_key"] is not None:
+            lines += open_lines(each["open_requests"])
+        lines += destroyed_lines(each["destroyed"])
+    show(args, {"panels": found}, lines or ["there is no panel"])
     return 0
