@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from app.cli.output import show
+from app.cli.verification import write_report
 from app.errors import BadInput
 
 if TYPE_CHECKING:
@@ -38,10 +39,14 @@ def run(args: argparse.Namespace, trust: "Trust") -> int:
         if args.files:
             raise BadInput("files are compared with a certificate or a proof", "Leave them out.", code="bad_option")
         told = check_document(data, trust, now=clock())
-        show(args, told.to_json(), document_lines(args, told))
+        lines = document_lines(args, told)
+        write_report(args, trust, checks=told.checks, lines=lines, verdict=told.to_json())
+        show(args, told.to_json(), lines)
         return told.outcome.exit_code
     files = [hash_file(each) for each in args.files]
     chain = load_bundle(args.headers, trust) if args.headers is not None else find_bundle(home_of(), trust)
     found = check_certificate(data, trust, files, now=clock(), chain=chain, lenient=args.lenient)
-    show(args, found.to_json(), certificate_lines(args, found))
+    lines = certificate_lines(args, found)
+    write_report(args, trust, checks=found.checks, lines=lines, verdict=found.to_json())
+    show(args, found.to_json(), lines)
     return found.outcome.exit_code

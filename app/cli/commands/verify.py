@@ -7,6 +7,7 @@ from typing import Any
 from app.cli import publication, releaserecord, sealed_pdf
 from app.cli.output import add_json, show
 from app.cli.verdicts import proof_lines
+from app.cli.verification import write_report
 from app.errors import BadInput
 
 SHOWS_HEADERS = b'"headers":"'
@@ -42,6 +43,12 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         type=Path,
         metavar="FILE",
         help="a bundle of Bitcoin headers (default: the one that `muniment headers` keeps for this trust file, if any)",
+    )
+    parser.add_argument(
+        "--report", metavar="PDF", type=Path, help="write what was found as a report (proof files and certificates)"
+    )
+    parser.add_argument(
+        "--office", metavar="FILE", type=Path, help="with --report: seal it with the seal of this office's file"
     )
     add_json(parser)
     parser.set_defaults(run=run)
@@ -79,5 +86,7 @@ def run(args: argparse.Namespace) -> int:
         chain = find_bundle(home_of(), trust)
     files = [hash_file(each) for each in args.files]
     verdict = check_proof(data, trust, files, lenient=args.lenient, now=clock(), chain=chain)
-    show(args, verdict.to_json(), proof_lines(args, verdict))
+    lines = proof_lines(args, verdict)
+    write_report(args, trust, checks=verdict.checks, lines=lines, verdict=verdict.to_json())
+    show(args, verdict.to_json(), lines)
     return verdict.outcome.exit_code

@@ -3,14 +3,17 @@
 import asyncio
 import hashlib
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import time_machine
+from asn1crypto.x509 import Certificate
 
 from app.certificates.claims import Office
+from app.certificates.judging import judge
 from app.client.home import Settings
 from app.demo.pki import LoopbackPki, serving_pki
 from app.errors import BadInput
@@ -174,6 +177,26 @@ def test_closed_later_and_renewed_in_time(terminal: Terminal, place: Place, depo
     assert terminal.run("lawyer1", "certificate", "--renew", pdf)["certificates"][0]["done"] == "nothing"
     assert pdf.read_bytes() == closed
     assert terminal.run("lawyer2", "verify", pdf, "--trust", trust)["outcome"] == "verified"
+
+
+def test_what_was_found_becomes_a_report(terminal: Terminal, place: Place, deposit: str, tmp_path: Path) -> None:
+    proof, trust = tmp_path / "p.json", tmp_path / "trust.json"
+    terminal.run("lawyer1", "proof", deposit, "--disclose", "name,sha256", "-o", proof)
+    plain, sealed, bad = tmp_path / "plain.pdf", tmp_path / "sealed.pdf", tmp_path / "bad.pdf"
+    words = ["verify", proof, tmp_path / "brief.txt", "--trust", trust]
+    assert terminal.run("lawyer2", *words, "--report", plain)["outcome"] == "verified"
+    assert plain.read_bytes().startswith(b"%PDF-")
+    assert b"/ByteRange" not in plain.read_bytes()
+    office = ["--office", tmp_path / "office" / "office.toml"]
+    assert terminal.run("lawyer2", *words, "--report", sealed, *office)["outcome"] == "verified"
+    roots = (Certificate.load(place.pki.root_der),)
+    judged = asyncio.run(judge(sealed.read_bytes(), seal_roots=roots, tsa_roots=roots, now=int(time.time())))
+    assert "Seal of the Court" in judged.subject
+    (tmp_path / "other.txt").write_bytes(b"x")
+    assert terminal.run("lawyer2", "verify", proof, tmp_path / "other.txt", "--trust", trust, "--report", bad, code=1)
+    assert bad.exists()
+    assert terminal.run("lawyer2", *words, "--report", plain, code=2)["error"]["code"] == "output_exists"
+    assert terminal.run("lawyer2", *words, *office, code=2)["error"]["code"] == "bad_option"
 
 
 def test_the_report_of_a_store_audit_becomes_a_sealed_document(
