@@ -67,10 +67,12 @@ def spring(trap: Trap) -> None:
     for name in ("put", "delete"):
         inner = getattr(Vault, name)
 
-        def stepped(vault: Vault, area: str, file: str, *rest: Any, inner: Any = inner, name: str = name) -> None:
+        def stepped(
+            vault: Vault, area: str, file: str, *rest: Any, inner: Any = inner, name: str = name, **how: Any
+        ) -> None:
             step = f"{name} {file.partition('-')[0]}" if area == "secrets" else "other file"
             trap.enter(step)
-            inner(vault, area, file, *rest)
+            inner(vault, area, file, *rest, **how)
             trap.leave(step)
 
         setattr(Vault, name, stepped)
