@@ -10,8 +10,10 @@ FILE ?=
 DURATION ?= 60
 # The S3 server of demo-cluster: seaweedfs, or minio, which is built from source and needs Go.
 S3 ?= seaweedfs
-# One test process a processor; the tests of a file stay together. WORKERS=0 runs all in one process.
+# One test process a processor; the tests of a file stay together, and tests/conftest.py says which files go first.
+# WORKERS=0 runs all in one process.
 WORKERS ?= auto
+SHARED := -n $(WORKERS) --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 UPGRADE ?= --upgrade
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
@@ -37,11 +39,11 @@ demo-cluster: $(READY) ## the same on MongoDB's protocol and S3, two replicas, o
 	$(BIN)/python -m ops.cluster --s3 $(S3) $(FILE) --dir "$(DIR)" --judges $(JUDGES) --threshold $(THRESHOLD)
 
 test: $(READY) ## all tests (PYTEST_ARGS for more)
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SHARED) $(PYTEST_ARGS)
 
 test-minio: $(READY) ## MinIO built from its Go module (needs Go), the tests of S3 and the demonstration on it
 	@PYTHON=$(BIN)/python ops/minio-from-source
-	$(BIN)/python -m pytest -n $(WORKERS) --maxprocesses 8 --dist loadfile -m minio tests $(PYTEST_ARGS)
+	$(BIN)/python -m pytest $(SHARED) -m minio tests $(PYTEST_ARGS)
 
 check: $(READY) ## format, lint, types, import contracts
 	$(BIN)/ruff format --check app ledger storage tests ops

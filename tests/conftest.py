@@ -18,6 +18,12 @@ hypothesis.settings.register_profile("muniment", deadline=None, print_blob=True)
 hypothesis.settings.load_profile("muniment")
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with a slow test go first: begun last, one would keep one processor busy while the others are done."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(autouse=True)
 def _foreign_tools(request: pytest.FixtureRequest) -> None:
     """A test marked `foreign("age")` skips without the tool, saying so, and fails without it in CI."""
