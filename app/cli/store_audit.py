@@ -117,7 +117,7 @@ def _lines(report: "StoreReport") -> list[str]:
         f"{_many(report.segments, 'segment')} ({human_size(report.bytes)}), of {report.ledger.size} entries with the "
         f"root {report.ledger.root.hex()}",
         f"  begun {_time(report.begun)}, finished {_time(report.finished)}"
-        + (f", interrupted {report.interruptions} times" if report.interruptions else ""),
+        + (f", interrupted {_many(report.interruptions, 'time')}" if report.interruptions else ""),
     ]
     if report.pending:
         lines.append(f"  locks and holds of {_many(report.pending, 'deposit')} are due and were not judged")
