@@ -110,12 +110,7 @@ class Depositor:
         )
         self.uploads.set_plan(plan)
         planned(plan.deposit_id)
-        try:
-            return await self._run(plan, followed, progress)
-        except SourceChanged:
-            # Its keys must not be used again.
-            self.discard(plan.deposit_id)
-            raise
+        return await self._refusing_changes(plan, followed, progress)
 
     async def resume(
         self,
@@ -123,14 +118,11 @@ class Depositor:
         *,
         approve: Callable[[Sequence[CertifiedPanel]], None] = lambda _panels: None,
         progress: Progress = silent,
-        restarted: Callable[[SourceChanged], None] = lambda _error: None,
-        planned: Callable[[bytes], None] = lambda _deposit_id: None,
     ) -> Accepted:
-        """Go on with an interrupted deposit. When a source changed meanwhile it starts over, under a new deposit id,
-        after `restarted` was told why and before `planned` is told the id. `approve` is shown the panels again: they
-        may have other judges by now.
+        """Go on with an interrupted deposit. `approve` is shown the panels again: they may have other judges by now.
 
-        Raises BadInput (no_upload), and as `deposit`.
+        Raises BadInput (no_upload), SourceChanged for a file that is not what it was when the deposit began (only the
+        depositor can tell whether that is still what he means to deposit), and as `deposit`.
         """
         self.uploads.tidy()
         plan = self.uploads.plan(deposit_id)
@@ -140,21 +132,7 @@ class Depositor:
         state = await self._client.sync()
         followed = self._followed(state, plan.case_id, plan.panels)
         approve(followed)
-        try:
-            return await self._run(plan, followed, progress)
-        except SourceChanged as error:
-            self.discard(deposit_id)
-            restarted(error)
-            return await self.deposit(
-                plan.case_id,
-                [Evidence(path=Path(each.path), name=each.name, type=each.type) for each in plan.items],
-                description=plan.description,
-                origin=plan.origin,
-                words=plan.words,
-                panels=plan.panels,
-                progress=progress,
-                planned=planned,
-            )
+        return await self._refusing_changes(plan, followed, progress)
 
     def discard(self, deposit_id: bytes) -> None:
         """Destroy the state of a deposit that is not to be finished. Raises BadInput (no_upload).
@@ -238,6 +216,18 @@ class Depositor:
             origin=origin,
             words=words,
         )
+
+    async def _refusing_changes(self, plan: Plan, panels: tuple[CertifiedPanel, ...], progress: Progress) -> Accepted:
+        try:
+            return await self._run(plan, panels, progress)
+        except SourceChanged as error:
+            # Its keys must not be used again.
+            self.discard(plan.deposit_id)
+            error.next_step = (
+                "Nothing was deposited, and this upload's keys are destroyed. Look at what changed the file; if it is "
+                "what you mean to deposit, let nobody write to it and deposit anew."
+            )
+            raise
 
     async def _run(self, plan: Plan, panels: tuple[CertifiedPanel, ...], progress: Progress) -> Accepted:
         final = self.uploads.final(plan.deposit_id)

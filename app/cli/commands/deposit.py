@@ -29,7 +29,7 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "Of a folder everything is deposited that lies in it, at any depth, and comes back in the same folders when "
         "it is opened. The key is destroyed once the registry has accepted; what the files are can be disclosed "
         "later, one by one. An interrupted deposit goes on with --resume where it was, on this machine, also after a "
-        "restart; the files must stay unchanged until it is accepted.",
+        "restart; the files must stay unchanged until it is accepted; one that changes is refused.",
     )
     parser.add_argument(
         "files", metavar="FILE", type=Path, nargs="*", help="files and folders; 1 to 4,096 files in all, of any size"
@@ -101,15 +101,10 @@ async def run(args: argparse.Namespace) -> int:
                 how = _How(
                     approve=lambda panels: _approve(panels, teller, ask=not args.yes and not args.json),
                     progress=teller,
-                    planned=lambda id: _planned(id, begun),
                 )
                 try:
                     if args.resume is not None:
-                        accepted = await depositor.resume(
-                            args.resume,
-                            restarted=lambda error: note(f"{error.message}: this deposit starts over under a new id"),
-                            **how,
-                        )
+                        accepted = await depositor.resume(args.resume, **how)
                     else:
                         accepted = await depositor.deposit(
                             args.case,
@@ -118,6 +113,7 @@ async def run(args: argparse.Namespace) -> int:
                             origin=origin,
                             words=words,
                             panels=args.panel,
+                            planned=lambda id: _planned(id, begun),
                             **how,
                         )
                 except AppError as error:
@@ -134,7 +130,6 @@ class _How(TypedDict):
 
     approve: "Callable[[Sequence[CertifiedPanel]], None]"
     progress: Teller
-    planned: Callable[[bytes], None]
 
 
 def _planned(deposit_id: bytes, begun: list[bytes]) -> None:
