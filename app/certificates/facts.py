@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Literal
 
-from app.certificates.claims import Certificate, Lang
+from app.certificates.claims import Certificate, Identity, Lang
 from app.certificates.stamps import Stamp, read_stamps
 from app.certificates.text import paragraphs, printable
 from app.certificates.words import languages, one, say
 from app.errors import BadInput
 from app.rules.aggregates import KeyHolder, Person
+from app.rules.identities import binding_of
 from app.rules.replay import Entry, Replay
 from app.sealing.manifest import parse_manifest
 from app.statements.disclosure import open_disclosure
@@ -91,6 +92,8 @@ class Shown:
     signers: tuple[str, ...]
     """The names on the checkpoint's signature lines; the first is the log's."""
     depositor: str
+    identity: Identity
+    """What the statements shown say of who the depositor is."""
     items: tuple[tuple[tuple[str, str | int | None], ...], ...]
     """For each item from 1: the disclosed slots with their values."""
     slots: tuple[tuple[str, str | int | None], ...]
@@ -133,16 +136,19 @@ def read_shown(proof: ProofFile) -> Shown:
             where = manifest.items[each.item].slots if each.item < len(manifest.items) else None
             value = open_disclosure(each.disclosure, str(getattr(where, each.slot, "")), each.slot)
             items[each.item - 1].append((each.slot, value))
+    time = parse_leaf(proof.deposit.leaf).time
+    depositor, identity = _depositor(proof, statement.envelope.aud, statement.kid, time)
     return Shown(
         claims=claims,
         digest=statement.digest,
         kid=statement.kid,
         origin=statement.envelope.aud,
-        time=parse_leaf(proof.deposit.leaf).time,
+        time=time,
         index=tlog.index,
         checkpoint=Checkpoint.parse_body(note.text),
         signers=tuple(line.name for line in note.signatures),
-        depositor=_depositor(proof, statement.envelope.aud, statement.kid),
+        depositor=depositor,
+        identity=identity,
         items=tuple(tuple(each) for each in items),
         slots=tuple(slots),
         sealed_bytes=manifest.total_bytes,
@@ -228,8 +234,11 @@ def reader_forms(seconds: int, *, zone: int, lang: Lang) -> tuple[str, ...]:
     return tuple(forms[column] for column in languages(lang))
 
 
-def _depositor(proof: ProofFile, origin: str, kid: str) -> str:
-    """The name under which the shown statements enrolled the signer; the thumbprint where they do not."""
+def _depositor(proof: ProofFile, origin: str, kid: str, time: int) -> tuple[str, Identity]:
+    """The name under which the shown statements enrolled the signer, the thumbprint where they do not; how identified.
+
+    `time` is the deposit's (Unix seconds): a certificate that had ended then is none.
+    """
     genesis = parse_statement(proof.signers[0].statement).digest
     replay = Replay(origin=origin, genesis=genesis)
     for each in proof.signers:
@@ -237,7 +246,12 @@ def _depositor(proof: ProofFile, origin: str, kid: str) -> str:
         replay.add(Entry(index=index, leaf=each.leaf, statement=each.statement))
     holder = replay.view.find(KeyHolder, kid)
     person = replay.view.find(Person, holder.member) if holder is not None and holder.member else None
-    return kid if person is None else person.name
+    bound = None if person is None else binding_of(replay.view, person, time)
+    if bound is None:
+        identity = Identity(assurance="enrolled", subject=None, issuer=None)
+    else:
+        identity = Identity(assurance="certificate", subject=bound.subject, issuer=bound.issuer)
+    return (kid if person is None else person.name), identity
 
 
 def _row(key: str, lang: Lang, *values: Line) -> Row:

@@ -52,12 +52,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "member": ("Identity key (RFC 7638 thumbprint)", "身份密钥（RFC 7638 指纹）"),
     "assurance": ("How identified", "身份核验"),
     "enrolled": (
-        "Enrolled by the registrar of the registry. No certificate of a certification authority is bound to the key.",
-        "由本登记机构登记员登记入册。该密钥未绑定电子认证机构颁发的证书。",
+        "Enrolled by the registrar of the registry. No certificate of a certification authority, bound to the "
+        "depositor's key, is shown here.",
+        "由本登记机构登记员登记入册。本文件未出示与该密钥绑定的电子认证机构证书。",
     ),
     "certified": (
-        "Enrolled by the registrar; an X.509 certificate is bound to the key. Subject: {subject}. Issuer: {issuer}.",
-        "由登记员登记入册，且密钥绑定 X.509 证书。主体：{subject}。颁发者：{issuer}。",
+        "Enrolled by the registrar; an X.509 certificate is bound to the depositor's key, and its key signed for that. "
+        "Subject: {subject}. Issuer: {issuer}. That its root is to be trusted, and that it was not revoked then, is "
+        "the registrar's word.",
+        "由登记员登记入册，且存证人密钥绑定 X.509 证书，并经该证书密钥签名确认。主体：{subject}。颁发者：{issuer}。"
+        "其根证书可信及当时未被吊销，由登记员确认。",
     ),
     "panel": ("Panel of judges", "法官小组"),
     "k_of_n": ("{k} of {n} judges open together; panel {id}", "{n} 名法官中 {k} 名共同开启；小组 {id}"),

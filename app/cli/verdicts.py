@@ -22,7 +22,7 @@ def head(outcome: str) -> str:
 def proof_lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
     """What `muniment verify` prints of a proof file."""
     from app.verify.verdict import CANNOT_SHOW, Outcome  # noqa: PLC0415
-    from app.verify.words import bracket_lines, level_lines, time_text  # noqa: PLC0415
+    from app.verify.words import bracket_lines, identity_lines, level_lines, time_text  # noqa: PLC0415
 
     lines = [f"{head(verdict.outcome.value)}  {args.proof}", f"  level: {verdict.level.value}"]
     if verdict.outcome is Outcome.VERIFIED:
@@ -37,6 +37,7 @@ def proof_lines(args: argparse.Namespace, verdict: "Verdict") -> list[str]:
         return lines
     when = time_text(verdict.time or 0)
     lines.append(f"  deposited by {verdict.depositor_name} ({verdict.depositor}), {when} by the registry's clock")
+    lines.extend(f"  {each}" for each in identity_lines(verdict))
     lines.append(f"  deposit {verdict.deposit_id} in case {verdict.case_id} on {verdict.origin}")
     for what, text in (("description", verdict.description), ("origin", verdict.provenance)):
         if text is not None:

@@ -1,6 +1,6 @@
 """Make proof files from what the client replayed itself: every inclusion proof comes from the client's own tree."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from app.client.session import State
 from app.errors import BadInput, Mismatch, Refused
@@ -8,7 +8,7 @@ from app.rules.aggregates import Deposited, KeyHolder
 from app.sealing.manifest import manifest_hash
 from app.statements.disclosure import NamedDisclosure
 from app.statements.keys import thumbprint
-from app.statements.kinds import Approval, Genesis, MemberDevice, MemberEnrol, MemberKey
+from app.statements.kinds import Approval, Genesis, MemberDevice, MemberEnrol, MemberIdentity, MemberKey
 from app.statements.proofanchor import ProofAnchor, anchor_json
 from app.statements.prooffile import ProofFile, Proven, format_proof_file, known_lines
 from app.statements.statement import Statement, parse_statement
@@ -17,17 +17,18 @@ from app.statements.trust import Trust
 
 def signers_of(state: State, statement: Statement, before: int) -> tuple[int, ...]:
     """The indices of the statements that found a signer, below `before`: genesis, enrolments and rotations of him and
-    of all who signed those, with their approvals.
+    of all who signed those, with their approvals; and the newest certificate that was bound to him before it.
     """
     parsed = {index: parse_statement(entry.statement) for index, entry in state.entries.items() if index < before}
     subjects = {index: _subject(each) for index, each in parsed.items()}
+    identified = _identified(parsed, _member(state, statement.kid))
     approvals: dict[bytes, list[int]] = {}
     for index, each in parsed.items():
         if isinstance(each.claims, Approval):
             approvals.setdefault(each.claims.act, []).append(index)
-    found = {index for index, each in parsed.items() if isinstance(each.claims, Genesis)}
+    found = {index for index, each in parsed.items() if isinstance(each.claims, Genesis)} | set(identified)
     done: set[str] = set()
-    waiting = [_member(state, statement.kid)]
+    waiting = [_member(state, statement.kid), *(_member(state, parsed[index].kid) for index in identified)]
     while waiting:
         member = waiting.pop()
         if member is None or member in done:
@@ -96,6 +97,16 @@ def _subject(statement: Statement) -> str | None:
     if isinstance(statement.claims, MemberEnrol):
         return thumbprint(statement.claims.key)
     return statement.claims.member if isinstance(statement.claims, MemberKey | MemberDevice) else None
+
+
+def _identified(parsed: Mapping[int, Statement], member: str | None) -> tuple[int, ...]:
+    """The index of the newest binding of a member's certificate, if there is one."""
+    found = [
+        index
+        for index, each in parsed.items()
+        if isinstance(each.claims, MemberIdentity) and each.claims.member == member
+    ]
+    return (max(found),) if found else ()
 
 
 def _member(state: State, kid: str) -> str | None:

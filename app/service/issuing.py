@@ -17,7 +17,7 @@ import aiohttp
 from pyhanko.sign.signers.pdf_cms import Signer
 
 from app.certificates.annexes import make_annexes
-from app.certificates.claims import Certificate, Identity, Lang, PanelNamed
+from app.certificates.claims import Certificate, Lang, PanelNamed
 from app.certificates.documents import DocumentWords, number_of, render_document
 from app.certificates.facts import Shown, read_shown
 from app.certificates.judging import judge
@@ -201,7 +201,7 @@ class Issuing:
             trust=self._trust.sha256,
             level=level.value,  # type: ignore[arg-type]
             panels=panels,
-            identity=Identity(assurance="enrolled", subject=None, issuer=None),
+            identity=shown.identity,
             opened=None if wish.record is None else hashlib.sha256(wish.record).digest(),
             annexes=make_annexes(
                 wish.annexes,

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 
-from app.certificates.claims import LEVELS, MAX_CERTIFICATE_BYTES, Certificate, parse_certificate
+from app.certificates.claims import LEVELS, MAX_CERTIFICATE_BYTES, Certificate, Identity, parse_certificate
 from app.certificates.facts import Shown, read_shown
 from app.certificates.judging import Judged, judge
 from app.certificates.page import CERTIFICATE_NAME, PROOF_NAME, RECORD_NAME, render, renderer
@@ -255,6 +255,13 @@ def _words(certificate: Certificate, shown: Shown, judged: Judged | None) -> str
             "Ask the office; keep this file.",
             code="other_panels",
         )
+    if certificate.identity != shown.identity:
+        raise Mismatch(
+            f"the certificate says of the depositor's identity: {_identity(certificate.identity)}; the statements in "
+            f"its proof say: {_identity(shown.identity)}",
+            "Ask the office; keep this file.",
+            code="identity_overstated",
+        )
     claimed, borne = certificate.level, shown.level
     if LEVELS.index(claimed) > LEVELS.index(borne):
         raise Mismatch(
@@ -269,3 +276,9 @@ def _words(certificate: Certificate, shown: Shown, judged: Judged | None) -> str
             code="issued_otherwise",
         )
     return f"level {claimed} at issue, by {certificate.office.name}"
+
+
+def _identity(identity: Identity) -> str:
+    if identity.assurance == "enrolled":
+        return "enrolled by a registrar"
+    return f"bound to the certificate of {identity.subject}, issued by {identity.issuer}"

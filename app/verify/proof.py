@@ -26,6 +26,7 @@ from app.canonical import hex_decode
 from app.errors import AppError, BadInput, CannotTell, Mismatch
 from app.rules.aggregates import KeyHolder, Person
 from app.rules.decide import CLOCK_SKEW
+from app.rules.identities import binding_of
 from app.rules.replay import Entry, Replay, check_time
 from app.sealing.manifest import Manifest, manifest_hash, parse_manifest
 from app.sealing.segments import item_length
@@ -37,7 +38,7 @@ from app.statements.statement import Leaf, Statement, parse_leaf, parse_statemen
 from app.statements.trust import Trust, check_founders
 from app.verify.anchors import Context, can_judge, judge
 from app.verify.bracket import bracket_of
-from app.verify.verdict import Check, CheckedAnchor, CheckedFile, DisclosedItem, Level, Outcome, Verdict
+from app.verify.verdict import BoundIdentity, Check, CheckedAnchor, CheckedFile, DisclosedItem, Level, Outcome, Verdict
 from ledger.anchors.headers import Chain
 from ledger.errors import LedgerError
 from ledger.merkle import leaf_hash
@@ -230,6 +231,15 @@ class _Run:
             raise Mismatch(f"the signer is a {person.role}, not a depositor", _TAMPERED, code="wrong_signer")
         self.person = replace(person, key=holder.key)
         self.verdict.depositor, self.verdict.depositor_name = person.id, person.name
+        bound = binding_of(replay.view, person, self.leaf.time)
+        if bound is not None:
+            self.verdict.identity = BoundIdentity(
+                subject=bound.subject,
+                issuer=bound.issuer,
+                root=bound.root,
+                sha256=bound.certificate.hex(),
+                index=bound.index,
+            )
         return f"{person.name}, enrolled at index {person.index}; {len(self.proof.signers)} statements from the genesis"
 
     def _signature(self) -> str:

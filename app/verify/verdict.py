@@ -83,6 +83,21 @@ class CheckedAnchor:
     """When the certificates of a time-stamp end."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundIdentity:
+    """An X.509 certificate bound to a member's key: names by RFC 4514, SHA-256 in hex, the entry that bound it.
+
+    Its key signed for the binding, and each certificate was issued by the next; that shows again in the proof. That the
+    root is one to be trusted, and that nothing was revoked, is the registrar's word.
+    """
+
+    subject: str
+    issuer: str
+    root: str
+    sha256: str
+    index: int
+
+
 @dataclass(slots=True, kw_only=True)
 class Verdict:
     """The answer and everything that it rests on. Fields beyond `checks` are filled as far as the checks came."""
@@ -104,6 +119,8 @@ class Verdict:
     witnesses: list[str] = field(default_factory=list)
     depositor: str = ""
     depositor_name: str = ""
+    identity: BoundIdentity | None = None
+    """The certificate that was bound to the depositor's key when he deposited."""
     description: str | None = None
     provenance: str | None = None
     """The disclosed slot `origin`: where the evidence comes from."""
@@ -140,6 +157,9 @@ class Verdict:
             "anchors": [asdict(each) for each in self.anchors],
             "depositor": self.depositor,
             "depositor_name": self.depositor_name,
+            "identity": {"assurance": "enrolled"}
+            if self.identity is None
+            else {"assurance": "certificate", **asdict(self.identity)},
             "description": self.description,
             "provenance": self.provenance,
             "items": [

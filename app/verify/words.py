@@ -20,6 +20,18 @@ def time_text(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
 
 
+def identity_lines(verdict: Verdict) -> list[str]:
+    """How sure the registry is who the depositor is, and whose word that is."""
+    bound = verdict.identity
+    if bound is None:
+        return ["identity: enrolled by a registrar; this file shows no X.509 certificate bound to the depositor's key"]
+    return [
+        f"identity: bound to X.509 subject {bound.subject}, issuer {bound.issuer} (entry {bound.index})",
+        "  checked here: that certificate's key signed for this member and key, and the chain's signatures to the root",
+        f"  the registrar's word: that the root {bound.root} is to be trusted, and nothing was revoked then",
+    ]
+
+
 def level_lines(verdict: Verdict) -> list[str]:
     """For each level, who vouches, or what is still missing. Empty before the anchors were looked at."""
     if verdict.bracket is None:

@@ -1,6 +1,7 @@
 """A whole certificate, checked: what it shows and carries, who sealed it; and everything that can be exchanged."""
 
 import hashlib
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -10,8 +11,8 @@ import pytest
 import time_machine
 from cryptography import x509
 
-from app.certificates.claims import Certificate, PanelNamed, Renderer, format_certificate
-from app.certificates.facts import make_pages
+from app.certificates.claims import Certificate, Identity, PanelNamed, Renderer, format_certificate
+from app.certificates.facts import make_pages, read_shown
 from app.certificates.page import Attached, render, renderer, set_pages
 from app.certificates.sealing import seal
 from app.certificates.words import WORDS
@@ -29,6 +30,7 @@ from app.verify.proof import FileDigest
 from app.verify.verdict import Outcome
 from ledger.anchors.tsa_chain import Authority
 from tests.app.certificates.made import Sealing, certificate, deposit, proof, proof_bytes, sealing
+from tests.app.identities.people import bound
 from tests.app.rules.world import Release
 from tests.app.verify.proofs import FILES, Made, deposited, panelled
 from tests.app.verify.records import state_of
@@ -127,6 +129,7 @@ async def test_an_attachment_that_is_exchanged_is_found(world: World) -> None:
         ({"level": "anchored"}, "level_overstated"),
         ({"panels": (PanelNamed(panel_id=bytes(32), k=1, n=9),)}, "other_panels"),
         ({"issued": 1_700_000_000}, "issued_otherwise"),
+        ({"identity": Identity(assurance="certificate", subject="CN=Me", issuer="CN=CA")}, "identity_overstated"),
     ],
 )
 async def test_words_that_the_proof_does_not_bear_are_found(
@@ -211,3 +214,29 @@ def _attached(proof_file: bytes, words: Certificate | None = None) -> list[Attac
         Attached(name="proof.json", text=proof_file.decode(), says=""),
         Attached(name="certificate.json", text=format_certificate(words or certificate()), says=""),
     ]
+
+
+async def test_a_bound_identity_is_on_the_page_and_must_be_that_of_the_proof(world: World) -> None:
+    made = identified()
+    of = parse_proof_file(made.proof(("name", "sha256")))
+    shown = read_shown(of)
+    assert shown.identity.assurance == "certificate"
+    good = certificate(of, identity=shown.identity, lang="en")
+    printed = json.dumps(make_pages(of, good), default=str)
+    assert "CN=Person lawyer1" in printed
+    assert "the registrar's word" in printed
+    assert told(await checked(world, await sealed(world, render(of, good)))) == (Outcome.VERIFIED, "")
+    for wrong in (
+        replace(shown.identity, subject="CN=Somebody else"),
+        replace(shown.identity, issuer="CN=A better authority"),
+        Identity(assurance="enrolled", subject=None, issuer=None),
+    ):
+        pdf = await sealed(world, render(of, replace(good, identity=wrong)))
+        assert told(await checked(world, pdf)) == (Outcome.MISMATCH, "identity_overstated")
+
+
+def identified() -> Made:
+    """A deposit by somebody to whose key an X.509 certificate is bound."""
+    ledger, ceremony, case_id = panelled()
+    ledger.do("registrar", bound(ledger, "lawyer1", "depositor").claims)
+    return deposited(ledger, ceremony, case_id)
