@@ -21,7 +21,7 @@ import yarl
 
 from app.canonical import b64u_decode, format_json
 from app.client.addresses import Addresses
-from app.client.problems import ServiceRefused, StoreRefused, refusal_of
+from app.client.problems import ServiceRefused, StoreRefused, refusal_of, why_unreachable
 from app.errors import BadInput, Full, Refused, Unreachable
 from app.sealing.segments import MAX_SEGMENT_BYTES
 from app.statements.statement import MAX_STATEMENT_BYTES, Signer
@@ -557,7 +557,7 @@ class Api:
                 return response.status, bytes(found)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(
-                f"{_host(url)} cannot be reached: {error or type(error).__name__}",
+                f"{_host(url)} cannot be reached: {why_unreachable(error)}",
                 "Check the address and the network, and try again; nothing was lost.",
             ) from error
 

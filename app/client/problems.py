@@ -1,6 +1,9 @@
 """Problem documents (RFC 9457) of the service, as refusals. What a service writes is shown, never obeyed."""
 
 import json
+import os
+
+import aiohttp
 
 from app.errors import Refused
 
@@ -44,6 +47,19 @@ def refusal_of(status: int, data: bytes) -> ServiceRefused:
     return ServiceRefused(
         status, (detail or title or f"the service answered {status}") + incident, step, code=named or code
     )
+
+
+def why_unreachable(error: Exception) -> str:
+    """Say in a few words why there was no answer. Certificates, and several addresses at once, in the library's own."""
+    if isinstance(error, aiohttp.ClientConnectorError) and not isinstance(error, aiohttp.ClientSSLError):
+        number = error.os_error.errno
+        if number is not None and number > 0:
+            return os.strerror(number)  # asyncio's own text repeats the address
+        if number is not None and error.os_error.strerror:  # of names that are not known
+            return error.os_error.strerror
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
 
 
 def _shown(value: object) -> str:

@@ -1,15 +1,17 @@
 """Answers that keep to no interface end in errors of our own, and nothing is sent where it must not go."""
 
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
 from app.client.api import Api, SegmentName
-from app.client.problems import refusal_of
+from app.client.problems import refusal_of, why_unreachable
 from app.errors import AppError, BadInput, Refused, Unreachable
 from tests.app.client.court import at_once
 from tests.app.rules.world import ORIGIN, World
@@ -166,3 +168,30 @@ def test_a_problem_is_told_in_its_own_words_without_control_characters() -> None
     for body in (b"", b"<html>", b"[" * 100_000, b"[1]", b'{"code":7}'):
         assert refusal_of(500, body).code == "status_500"
         assert refusal_of(404, body).code == "not_found"
+
+
+async def test_why_there_is_no_answer_is_said_in_a_few_words() -> None:
+    async with Api("http://127.0.0.1:1", origin=ORIGIN, signer=None, clock=lambda: 0, pause=at_once) as api:
+        with pytest.raises(Unreachable) as caught:
+            await api.checkpoint()
+    assert caught.value.message == "127.0.0.1:1 cannot be reached: Connection refused"
+    assert "nothing was lost" in caught.value.next_step
+
+
+def not_connected(error: OSError) -> aiohttp.ClientConnectorError:
+    key: Any = None
+    return aiohttp.ClientConnectorError(key, error)
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (not_connected(socket.gaierror(-2, "Name or service not known")), "Name or service not known"),
+        (TimeoutError(), "no answer in time"),
+        (aiohttp.ServerTimeoutError("Timeout on reading data"), "no answer in time"),
+        (aiohttp.ServerDisconnectedError(), "Server disconnected"),
+        (OSError(), "OSError"),
+    ],
+)
+def test_other_reasons(error: Exception, said: str) -> None:
+    assert why_unreachable(error) == said
