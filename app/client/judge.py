@@ -147,10 +147,13 @@ class Judge:
                     return tuple(done)
                 done.append(await self._carry_out(state, duty))
 
-    async def docket(self, request: bytes) -> tuple[Docket, Words]:
-        """What the judge is shown of a request: everything checked but the paper, and the sealed words."""
+    async def docket(self, request: bytes, seat: str | None = None) -> tuple[Docket, Words]:
+        """What the judge is shown of a request: everything checked but the paper, and the sealed words.
+
+        `seat`: the judge (member id) for whom somebody prepares.
+        """
         state = await self._client.sync()
-        docket = examine(state.view, state.me.id, request, state.taken_at)
+        docket = examine(state.view, seat if seat is not None else state.me.id, request, state.taken_at)
         return docket, await self._words(state, docket)
 
     async def grant(self, request: bytes, paper: bytes) -> tuple[Receipt | None, Receipt | None]:

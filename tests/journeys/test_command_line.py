@@ -28,6 +28,7 @@ from storage.memory import MemoryBlobStore, MemoryRecordStore
 ORIGIN = "ledger.example/commands"
 ROLES: dict[str, Role] = {
     "Clara Clerk": "clerk",
+    "Gus Greffier": "clerk",
     "Dora Depositor": "depositor",
     "Rita Recipient": "party",
     "Judge One": "judge",
@@ -155,6 +156,33 @@ async def holds(place: Town, case_id: str, deposit: str, words: str) -> None:
     assert "its term was extended to" in await place.says("Dora Depositor", "hold", "list", deposit)
 
 
+async def drafted(place: Town, case: str, request: str, paper: str) -> None:
+    """Judge Three lets his clerk prepare, looks at the draft, and grants by his own word."""
+    draft = str(place.folder / "grant.draft")
+    prepared = ("decide", request, "--draft", draft, "--for", "Judge Three")
+    assert "unknown_request" in await place.says("Gus Greffier", *prepared, "--grant", "--order", paper, code=1)
+    gus = place.id("Gus Greffier")
+    told = await place.says("Judge Three", "case", "delegate", case, gus, "--scope", "prepare", "--days", "30")
+    assert "Gus Greffier" in told or gus in told
+    assert "wrong_scope" in await place.says(
+        "Dora Depositor", "case", "delegate", case, gus, "--scope", "prepare", code=1
+    )
+    made = await place.run("Gus Greffier", *prepared, "--grant", "--order", paper)
+    assert (made["decision"], made["draft"]["judge"]) == (None, "Judge Three")
+    assert "not_on_panel" in await place.says("Gus Greffier", "decide", request, "--grant", "--order", paper, code=1)
+    seen = await place.says("Judge Three", "decide", "--from", draft)
+    assert f"draft of Gus Greffier ({gus})" in seen
+    assert "nothing was signed" in seen
+    assert "draft_differs" in await place.says("Judge Three", "decide", "--from", draft, "--refuse", code=1)
+    assert "other_request" in await place.says("Judge Three", "decide", "00" * 32, "--from", draft, code=1)
+    assert "no_matching_key" in await place.says("Judge Two", "decide", "--from", draft, code=1)
+    await place.says("Judge Three", "decide", "--from", draft, "--grant", code=2)
+    granted = await place.run("Judge Three", "decide", "--from", draft, "--grant", "--order", paper)
+    assert (granted["decision"], granted["draft"]["by"]) == ("grant", "Gus Greffier")
+    assert (await place.run("Judge Three", "case", "undelegate", case, gus))["delegate"] == gus
+    assert "unknown_delegation" in await place.says("Judge Three", "case", "undelegate", case, gus, code=1)
+
+
 async def release_rules(place: Town, panel: str) -> None:
     """A case with rules of its own: two recipients, two deposits, an objection, a withdrawal, one visit for both, and
     the record, checked by somebody who has only the trust file."""
@@ -201,7 +229,8 @@ async def release_rules(place: Town, panel: str) -> None:
     assert "waits until 2 judges have granted (1 so far)" in await place.says("Judge Two", "act")
     waits = await place.says("Judge Three", "inbox")
     assert "other requests for this deposit: 1; contributions of 0 judges exist, and 2 open it" in waits
-    await place.run("Judge Three", "decide", *asked, "--grant", "--order", paper)
+    await drafted(place, case, asked[0], paper)
+    await place.run("Judge Three", "decide", asked[1], "--grant", "--order", paper)
     said = [each["said"] for each in (await place.run("Judge Two", "act"))["done"]]
     assert said == ["release.contribution", "release.contribution"]
     for number, request in enumerate(asked):

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.cli.output import add_json, show
-from app.cli.person import add_note, as_person, day, digest_of, paper_of, words_of
+from app.cli.person import add_note, as_person, day, digest_of, member_of, paper_of, words_of, write_result
 from app.errors import BadInput
 
 if TYPE_CHECKING:
@@ -23,16 +23,22 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         "you name the court's paper, which you got from the court and not through the service: its SHA-256 must be "
         "the one that the presiding judge signed. Several requests are decided alike, one after another: all are "
         "checked before the first is. Shown too: who objected and why, what other judges refused, and every other "
-        "request for the same deposit, since contributions add up across requests.",
+        "request for the same deposit, since contributions add up across requests. A judge's clerk, to whom he "
+        "delegated `prepare`, writes a draft with --draft, sealed to the judge; the judge looks at it with --from, and "
+        "signs with his own --grant --order FILE, or --refuse, beside it. A draft does nothing by itself.",
     )
     parser.add_argument(
-        "requests", type=digest_of, nargs="+", metavar="REQUEST", help="the request's digest, from `inbox`; repeatable"
+        "requests", type=digest_of, nargs="*", metavar="REQUEST", help="the request's digest, from `inbox`; repeatable"
     )
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--grant", action="store_true", help="grant; needs --order")
     what.add_argument("--refuse", action="store_true", help="refuse; --reason says why")
     parser.add_argument("--order", metavar="FILE", type=Path, help="the court's paper in your hand")
     add_note(parser, "--reason", "why you refuse, for the case's people")
+    drafts = parser.add_mutually_exclusive_group()
+    drafts.add_argument("--draft", metavar="FILE", type=Path, help="write a draft for your judge (clerk): a new file")
+    drafts.add_argument("--from", dest="draft_from", metavar="FILE", type=Path, help="your clerk's draft (judge)")
+    parser.add_argument("--for", dest="judge", metavar="JUDGE", help="with --draft: the judge, by id or exact name")
     add_json(parser)
     parser.set_defaults(run=run)
 
@@ -46,7 +52,12 @@ def run(args: argparse.Namespace) -> int:
         raise BadInput("a grant needs the court's paper", "Name it with --order FILE.", code="order_missing")
     if args.note is not None and not args.refuse:
         raise BadInput("a reason is given with a refusal", "Add --refuse.", code="bad_option")
+    _check_draft_options(args)
     paper, reason = paper_of(args.order) if args.order is not None else None, words_of(args.note)
+    if args.draft is not None:
+        return _draft(args, paper, reason)
+    if args.draft_from is not None:
+        return _from_draft(args, paper)
 
     async def work(client: "Client") -> list[dict[str, Any]]:
         judge, found = Judge(client), []
@@ -71,6 +82,88 @@ def run(args: argparse.Namespace) -> int:
     found = as_person(work)
     lines = [line for each in found for line in _lines(each)]
     show(args, found[0] if len(found) == 1 else {"requests": found}, lines)
+    return 0
+
+
+def _check_draft_options(args: argparse.Namespace) -> None:
+    """Raise BadInput (bad_option, missing)."""
+    if not args.requests and args.draft_from is None:
+        raise BadInput("no request is named", "Name its digest, from `inbox`.", code="bad_option")
+    if len(args.requests) > 1 and (args.draft is not None or args.draft_from is not None):
+        raise BadInput("a draft is for one request", "Name one.", code="bad_option")
+    if args.draft is not None and not (args.judge is not None and (args.grant or args.refuse)):
+        raise BadInput("a draft says for whom, and what", "Add --for, and --grant or --refuse.", code="bad_option")
+    if args.judge is not None and args.draft is None:
+        raise BadInput("--for goes with --draft", "Decide under your own name.", code="bad_option")
+    if args.draft_from is not None and args.note is not None:
+        raise BadInput("the reason is the draft's", "Decide without it, or have another made.", code="bad_option")
+
+
+def _draft(args: argparse.Namespace, paper: bytes | None, reason: str | None) -> int:
+    """A clerk writes a draft; nothing is posted."""
+    from app.client.draft import prepare  # noqa: PLC0415
+
+    async def work(client: "Client") -> dict[str, Any]:
+        judge = member_of((await client.sync()).view, args.judge)
+        given = paper if args.grant else None
+        file, docket, words = await prepare(client, args.requests[0], judge.id, paper=given, reason=reason)
+        write_result(args.draft, file)
+        return {**_document(docket, words), "draft": {"file": str(args.draft), "judge": judge.name}}
+
+    found = as_person(work)
+    what = "grant" if args.grant else "refuse"
+    lines = [f"draft for {found['draft']['judge']}, who alone can open it: {what}, in {args.draft}"]
+    lines.append(f"  nothing was decided; he runs: muniment decide --from {args.draft.name}")
+    show(args, found, [*_lines(found), *lines])
+    return 0
+
+
+def _from_draft(args: argparse.Namespace, paper: bytes | None) -> int:
+    """The judge sees the draft beside everything else; with his own word, and the paper, he signs."""
+    from app.client.docket import check_document, document_hash  # noqa: PLC0415
+    from app.client.draft import MAX_FILE_BYTES, agree, read  # noqa: PLC0415
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.client.judge import Judge  # noqa: PLC0415
+
+    file = read_file(args.draft_from, "the draft", most=MAX_FILE_BYTES)
+
+    async def work(client: "Client") -> dict[str, Any]:
+        prepared = await read(client, file, args.requests[0] if args.requests else None)
+        draft, judge = prepared.draft, Judge(client)
+        docket, words = await judge.docket(draft.request)
+        shown = _document(docket, words)
+        shown["draft"] = {
+            "by": prepared.by.name,
+            "member": prepared.by.id,
+            "decision": draft.decision,
+            "reason": draft.reason,
+            "made_at": draft.made_at,
+        }
+        if paper is not None:
+            check_document(docket, document_hash(paper))
+            shown["order"]["paper_in_hand"] = "equal"
+        if args.grant and paper is not None:
+            agree(prepared, "grant")
+            granted, sent = await judge.grant(draft.request, paper)
+            shown["decision"] = "grant"
+            shown["grant_index"] = granted.index if granted is not None else None
+            shown["contribution_index"] = sent.index if sent is not None else None
+        elif args.refuse:
+            agree(prepared, "refuse")
+            shown["decision"] = "refuse"
+            shown["refusal_index"] = (await judge.refuse(draft.request, draft.reason)).index
+        return shown
+
+    found = as_person(work)
+    lines, draft = _lines(found), found["draft"]
+    said = [f"draft of {draft['by']} ({draft['member']}), {day(draft['made_at'])}: {draft['decision']}"]
+    said += [f"    {line}" for line in (draft["reason"] or "").split("\n") if line]
+    if found["decision"] is None:
+        how = "--grant --order FILE" if draft["decision"] == "grant" else "--refuse"
+        said.append(f"  nothing was signed; to decide so: muniment decide --from {args.draft_from} {how}")
+        show(args, found, lines + said)
+    else:
+        show(args, found, said + lines)
     return 0
 
 

@@ -27,7 +27,7 @@ from app.panels.capsule import GBAR, box_hash, box_of, capsule_statement, check_
 from app.panels.group import G, dec_elem, reduce_wide
 from app.panels.making.capsule import encrypt
 from app.panels.making.proof import prove
-from app.rules.aggregates import Case, Epoch, Order, Panel, Request
+from app.rules.aggregates import Case, Delegations, Epoch, Order, Panel, Request
 from app.rules.replay import Entry
 from app.rules.view import WholeView
 from app.sealing.age import encrypt_bytes
@@ -174,7 +174,9 @@ class PanelService(WorldService):
             if isinstance(each, Epoch) and each.panel_id in case.panels
             for judge in each.judges
         }
-        return member in (case.opened_by, case.presiding, *case.parties) or member in judges
+        given = [each for each in self.people() if isinstance(each, Delegations) and each.id == case.id]
+        running = {each.delegate for found in given for each in found.given if each.until > self.world.now}
+        return member in (case.opened_by, case.presiding, *case.parties) or member in judges | running
 
     def of_case(self, case: Case) -> list[Entry]:
         return [each for each in self.shown if self.concerns(each, case)]
