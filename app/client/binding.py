@@ -42,7 +42,13 @@ def read_key(pem: bytes, passphrase: str | None) -> PrivateKey:
 
 
 def bind(
-    key: PrivateKey, certificates: tuple[Certificate, ...], *, origin: str, member: str, current: str
+    key: PrivateKey,
+    certificates: tuple[Certificate, ...],
+    *,
+    origin: str,
+    member: str,
+    current: str,
+    pkcs1v15: bool = False,
 ) -> BindingFile:
     """Sign with the certificate's key; `current` is the thumbprint of the identity key. Raises BadInput (other_key)."""
     if certificates[0].public_key() != key.public_key():
@@ -53,7 +59,7 @@ def bind(
         )
     sha256 = certificates[0].fingerprint(hashes.SHA256())
     text = binding_text(origin=origin, member=member, key=current, certificate=sha256)
-    algorithm, signature = sign_text(key, text)
+    algorithm, signature = sign_text(key, text, pkcs1v15=pkcs1v15)
     return BindingFile(
         origin=origin,
         member=member,

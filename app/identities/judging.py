@@ -46,6 +46,10 @@ async def judge_chain(
     revoked = [_exact(crl.CertificateList, each, "a revocation list") for each in lists]
     person, *above = (_exact(x509.Certificate, each, "a certificate") for each in certificates)
     try:
+        # certvalidator passes what was revoked at that second or is to be revoked later: nothing of it is bound here.
+        for each in (person, *above):
+            if _is_named(each, answers, revoked):
+                raise _revoked(person, f"its authority names {each.subject.human_friendly}")
         context = ValidationContext(
             trust_roots=[above[-1]],
             moment=datetime.fromtimestamp(at, UTC),
@@ -56,10 +60,6 @@ async def judge_chain(
         )
         validator = CertificateValidator(person, intermediate_certs=above[:-1], validation_context=context)
         await validator.async_validate_usage({"digital_signature"})
-        # certvalidator passes what was revoked at that second or is to be revoked later: nothing of it is bound here.
-        for each in (person, *above):
-            if _is_named(each, answers, revoked):
-                raise _revoked(person, f"its authority names {each.subject.human_friendly}")
     except AppError:
         raise
     except RevokedError as error:

@@ -39,6 +39,27 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     add_json(given)
     given.set_defaults(run=run_set)
 
+    bind = actions.add_parser(
+        "bind",
+        help="sign with your X.509 certificate's key that your keys here are yours",
+        description="Write a file for the registrar, signed by the key of your X.509 certificate, that binds the "
+        "certificate to your keys here. Nothing is sent. The file names the certificate's holder; it holds no secret.",
+    )
+    bind.add_argument("--key", type=Path, required=True, help="the certificate's private key, PEM")
+    bind.add_argument(
+        "--certificates",
+        type=Path,
+        required=True,
+        help="PEM: your certificate first, then those of the authorities above it (the root may be left out)",
+    )
+    bind.add_argument("--output", "-o", metavar="FILE", type=Path, required=True, help="where to write it")
+    bind.add_argument(
+        "--member", metavar="ID", help="your id at the registry, if you had other keys before (default: of your keys)"
+    )
+    bind.add_argument("--pkcs1v15", action="store_true", help="sign by RSA PKCS #1 v1.5 instead of PSS")
+    add_json(bind)
+    bind.set_defaults(run=run_bind)
+
     shown = actions.add_parser(
         "show", help="show your card and what you trust", description="Show your card and what you trust."
     )
@@ -69,6 +90,53 @@ def run_set(args: argparse.Namespace) -> int:
     """Set trust or service."""
     _set(args)
     return run_show(args)
+
+
+def run_bind(args: argparse.Namespace) -> int:
+    """Bind a certificate, offline."""
+    from app.client.binding import bind, is_locked, read_certificates, read_key  # noqa: PLC0415
+    from app.client.files import read_file, write_file  # noqa: PLC0415
+    from app.client.home import read_passphrase  # noqa: PLC0415
+    from app.errors import BadInput  # noqa: PLC0415
+    from app.identities.bindingfile import format_binding  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
+
+    home = home_of()
+    trust, current = home.trust(), thumbprint(home.card().key)
+    if args.output.exists():
+        raise BadInput(f"{args.output} is there already", "Name another file.", code="output_exists")
+    pem = read_file(args.key, "the certificate's key", most=65_536)
+    passphrase = read_passphrase("Passphrase of the certificate's key: ") if is_locked(pem) else None
+    certificates = read_certificates(
+        read_file(args.certificates, "the certificates", most=262_144), str(args.certificates)
+    )
+    made = bind(
+        read_key(pem, passphrase),
+        certificates,
+        origin=trust.origin,
+        member=args.member or current,
+        current=current,
+        pkcs1v15=args.pkcs1v15,
+    )
+    write_file(args.output, format_binding(made))
+    subject = certificates[0].subject.rfc4514_string()
+    show(
+        args,
+        {
+            "file": str(args.output),
+            "origin": made.origin,
+            "member": made.member,
+            "key": made.key,
+            "subject": subject,
+            "algorithm": made.algorithm,
+        },
+        [
+            f"{subject}",
+            f"is bound to the key {made.key} of the member {made.member} on {made.origin} ({made.algorithm})",
+            f"hand {args.output} to the registrar",
+        ],
+    )
+    return 0
 
 
 def run_show(args: argparse.Namespace) -> int:

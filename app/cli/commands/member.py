@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 ROLES = ("registrar", "clerk", "judge", "depositor", "party", "auditor")
 ACT_VALID_SECONDS = 30 * 86_400
+MAX_ROOTS_BYTES = 1 << 20
 
 
 def add(commands: "argparse._SubParsersAction[Any]") -> None:
@@ -77,6 +79,29 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     device.add_argument("--member", metavar="MEMBER", help="with --retire: whose device, by id or name (a registrar)")
     add_json(device)
     device.set_defaults(run=lambda args: asyncio.run(run_device(args)))
+
+    identify = actions.add_parser(
+        "identify",
+        help="bind a member's X.509 certificate to his key (registrar)",
+        description="Bind a member's X.509 certificate to his key (registrar): the file of `muniment identity bind` is "
+        "checked, its chain under your roots, and what the authorities say of revocation is fetched and recorded.",
+    )
+    identify.add_argument("file", metavar="FILE", type=Path, help="what `muniment identity bind` wrote")
+    identify.add_argument("--roots", type=Path, required=True, help="PEM: the roots that the court accepts for people")
+    add_json(identify)
+    identify.set_defaults(run=lambda args: asyncio.run(run_identify(args)))
+
+    identity = actions.add_parser(
+        "identity",
+        help="show the certificate that was bound to a member's key; with --roots, judge it again",
+        description="Show the X.509 certificate that a registrar bound to a member's key. With --roots its chain and "
+        "the recorded evidence of revocation are judged again under your own roots, at the time when it was entered; "
+        "no network is needed for that.",
+    )
+    identity.add_argument("member", metavar="MEMBER", help="his id or name")
+    identity.add_argument("--roots", type=Path, help="PEM: the roots that you accept for people")
+    add_json(identity)
+    identity.set_defaults(run=lambda args: asyncio.run(run_identity(args)))
 
     waiting = actions.add_parser(
         "waiting",
@@ -203,6 +228,90 @@ async def run_device(args: argparse.Namespace) -> int:
     return 0
 
 
+async def run_identify(args: argparse.Namespace) -> int:
+    """Bind a member's certificate."""
+    from app.client.binding import read_certificates  # noqa: PLC0415
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.client.identify import identify  # noqa: PLC0415
+    from app.identities.bindingfile import MAX_BINDING_BYTES, parse_binding  # noqa: PLC0415
+
+    binding = parse_binding(read_file(args.file, "the binding file", most=MAX_BINDING_BYTES))
+    roots = read_certificates(read_file(args.roots, "the roots", most=MAX_ROOTS_BYTES), str(args.roots))
+    async with connected() as client:
+        done = await identify(client, binding, roots)
+    person, chain = done.person, done.chain
+    show(
+        args,
+        {
+            "member": person.id,
+            "name": person.name,
+            "subject": chain.subject,
+            "issuer": chain.issuer,
+            "root": chain.root,
+            "sha256": chain.sha256.hex(),
+            "not_after": chain.not_after,
+            "act": done.receipt.statement.digest.hex(),
+            "index": done.receipt.index,
+        },
+        [
+            f"{person.name} ({person.id}) is bound to {chain.subject}",
+            f"issued by {chain.issuer}, under the root {chain.root}",
+            f"good and not revoked now; the binding ends with his key, at the latest {_day(chain.not_after)}",
+            f"entry {done.receipt.index}",
+        ],
+    )
+    return 0
+
+
+async def run_identity(args: argparse.Namespace) -> int:
+    """Show and judge a binding."""
+    from app.client.binding import read_certificates  # noqa: PLC0415
+    from app.client.files import read_file  # noqa: PLC0415
+    from app.client.identify import binding_or_refuse, check_again  # noqa: PLC0415
+    from app.rules.identities import binding_of  # noqa: PLC0415
+
+    roots = None
+    if args.roots is not None:
+        roots = read_certificates(read_file(args.roots, "the roots", most=MAX_ROOTS_BYTES), str(args.roots))
+    async with connected() as client:
+        view = (await client.sync()).view
+        person = member_of(view, args.member)
+        found = binding_or_refuse(view, person.id)
+        if roots is not None:
+            await check_again(client, person.id, roots)
+        standing = binding_of(view, person, client.clock()) is not None
+    show(
+        args,
+        {
+            "member": person.id,
+            "name": person.name,
+            "subject": found.subject,
+            "issuer": found.issuer,
+            "root": found.root,
+            "sha256": found.certificate.hex(),
+            "not_after": found.not_after,
+            "index": found.index,
+            "in_force": standing,
+            "judged": roots is not None,
+        },
+        [
+            f"{person.name} ({person.id}) was bound to {found.subject} (entry {found.index})",
+            f"issued by {found.issuer}, under the root {found.root}",
+            f"in force, at the latest until {_day(found.not_after)}"
+            if standing
+            else f"not in force: his key changed, he left, or a certificate ended ({_day(found.not_after)})",
+            "under your roots, and not revoked by the evidence recorded then"
+            if roots is not None
+            else "that the root is to be trusted is the registrar's word; judge it yourself with --roots",
+        ],
+    )
+    return 0
+
+
+def _day(seconds: int) -> str:
+    return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d")
+
+
 async def run_waiting(args: argparse.Namespace) -> int:
     """List the acts that wait."""
     from app.client.acts import describe_act  # noqa: PLC0415
@@ -237,14 +346,29 @@ async def run_waiting(args: argparse.Namespace) -> int:
 async def run_list(args: argparse.Namespace) -> int:
     """List members."""
     from app.rules.aggregates import Person  # noqa: PLC0415
+    from app.rules.identities import binding_of  # noqa: PLC0415
 
     async with connected() as client:
-        state = await client.sync()
+        state, now = await client.sync(), client.clock()
     people = sorted(
         (each for each in state.view.aggregates.values() if isinstance(each, Person)), key=lambda each: each.index
     )
-    rows = [{"member": p.id, "role": p.role, "name": p.name, "active": p.active, "index": p.index} for p in people]
-    lines = [f"{p.id}  {p.role:9}  {p.name}{'' if p.active else '  (revoked)'}" for p in people]
+    rows, lines = [], []
+    for p in people:
+        bound = binding_of(state.view, p, now)
+        rows.append(
+            {
+                "member": p.id,
+                "role": p.role,
+                "name": p.name,
+                "active": p.active,
+                "index": p.index,
+                "identity": None if bound is None else {"subject": bound.subject, "issuer": bound.issuer},
+            }
+        )
+        lines.append(f"{p.id}  {p.role:9}  {p.name}{'' if p.active else '  (revoked)'}")
+        if bound is not None:
+            lines.append(f"{'':43}  certificate of {bound.subject}, by {bound.issuer}")
     show(args, {"members": rows}, lines)
     return 0
 
