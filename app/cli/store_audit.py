@@ -4,7 +4,6 @@ import asyncio
 import time
 from argparse import Namespace
 from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +12,7 @@ from app.cli.person import write_result
 from app.cli.progress import Teller
 from app.config import Settings
 from app.errors import CannotTell
+from app.times import time_text
 from storage.errors import StorageError
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ def run_stores(args: Namespace, settings: Settings) -> int:
         earlier = file.load()
         if earlier is not None:
             note(
-                f"going on with the audit of {_time(earlier.begun)}: {_many(earlier.deposits, 'deposit')}, "
+                f"going on with the audit of {time_text(earlier.begun)}: {_many(earlier.deposits, 'deposit')}, "
                 f"{_many(earlier.segments, 'segment')} ({human_size(earlier.bytes)}) and "
                 f"{_many(earlier.count, 'finding')} before"
             )
@@ -116,7 +116,7 @@ def _lines(report: "StoreReport") -> list[str]:
         f"{_many(report.count, 'finding') if report.count else 'all is well'}: {_many(report.deposits, 'deposit')}, "
         f"{_many(report.segments, 'segment')} ({human_size(report.bytes)}), of {report.ledger.size} entries with the "
         f"root {report.ledger.root.hex()}",
-        f"  begun {_time(report.begun)}, finished {_time(report.finished)}"
+        f"  begun {time_text(report.begun)}, finished {time_text(report.finished)}"
         + (f", interrupted {_many(report.interruptions, 'time')}" if report.interruptions else ""),
     ]
     if report.pending:
@@ -128,10 +128,3 @@ def _lines(report: "StoreReport") -> list[str]:
 
 def _many(count: int, what: str) -> str:
     return f"{count} {what}" + ("" if count == 1 else "s")
-
-
-def _time(seconds: int) -> str:
-    try:
-        return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError, OSError):
-        return f"{seconds} seconds after 1970"

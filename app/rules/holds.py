@@ -14,6 +14,7 @@ from app.rules.cases import case_of, no_conflict, not_recused
 from app.rules.deposits import deposit_of
 from app.rules.view import View
 from app.statements.kinds import HoldLift, HoldPlace, RetentionExtend
+from app.times import time_text
 
 MAX_HOLDS = 64
 MAX_TERM_SECONDS = 36_525 * 86_400
@@ -47,12 +48,13 @@ def extend(act: Act[RetentionExtend]) -> Iterator[Aggregate]:
     found = _deposit(act, act.claims.deposit_id)
     until, now = act.claims.until, act.circumstances.now
     if until <= max(found.retain_until, now):
-        stands = f"the term was extended to {found.retain_until} before" if found.retain_until > now else f"it is {now}"
-        raise refuse("not_later", f"the term cannot end at {until}: {stands}", "Name a later time; terms only grow.")
+        before = found.retain_until > now
+        stands = f"it was extended to {time_text(found.retain_until)}" if before else "that has passed"
+        message = f"the term cannot end at {time_text(until)}: {stands}"
+        raise refuse("not_later", message, "Name a later time; terms only grow.")
     if until > now + MAX_TERM_SECONDS:
-        raise refuse(
-            "too_far", f"{until} is more than a hundred years ahead", "Name an earlier time; it can grow later."
-        )
+        message = f"{time_text(until)} is more than a hundred years ahead"
+        raise refuse("too_far", message, "Name an earlier time; it can grow later.")
     yield replace(found, retain_until=until)
 
 

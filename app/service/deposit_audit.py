@@ -20,6 +20,7 @@ from app.service.segments import Pace, at_once, look_at
 from app.service.statements import StatementStore
 from app.statements.kinds import HoldLift, HoldPlace, RetentionExtend
 from app.statements.statement import digest_of, parse_leaf, parse_statement
+from app.times import time_text
 from ledger.tree import Tree
 from storage.ports import BlobStat, BlobStore, RecordStore
 
@@ -133,7 +134,8 @@ def _not_kept(deposit_id: str, expected: Segment, stat: BlobStat, until: int, *,
     place, found = f"deposit {deposit_id} item {expected.item} segment {expected.segment}", []
     span = (0, expected.size)
     if stat.retain_until < until:
-        message = f"its lock ends at {stat.retain_until}, and the term at {until}"
+        lock = f"its lock ends at {time_text(stat.retain_until)}" if stat.retain_until else "it has no lock"
+        message = f"{lock}, and the term ends at {time_text(until)}"
         found.append(Finding(code="lock_short", place=place, message=message, span=span))
     if held and not stat.hold:
         message = "a legal hold stands on the ledger, and none on this segment"

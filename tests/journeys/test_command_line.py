@@ -152,7 +152,9 @@ async def holds(place: Town, case_id: str, deposit: str, words: str) -> None:
     assert "too_far" in await place.says("Clara Clerk", "retention", "extend", deposit, "--until", day, code=1)
     day = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 20_000 * 86_400))
     assert f"is kept through {day}" in await place.says("Clara Clerk", "retention", "extend", deposit, "--until", day)
-    assert "not_later" in await place.says("Judge Two", "retention", "extend", deposit, "--until", day, code=1)
+    said = await place.says("Judge Two", "retention", "extend", deposit, "--until", day, code=1)
+    assert "not_later" in said
+    assert " UTC: it was extended to " in said
     assert "its term was extended to" in await place.says("Dora Depositor", "hold", "list", deposit)
 
 
