@@ -17,7 +17,7 @@ import aiohttp
 from asn1crypto import keys, x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
-from cryptography.x509 import load_pem_x509_certificates
+from cryptography.x509 import Certificate, load_pem_x509_certificates
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.pdf_utils.reader import PdfFileReader
 from pyhanko.sign import PdfSignatureMetadata, PdfSigner, PdfTimeStamper, SimpleSigner
@@ -31,6 +31,7 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from app.certificates.authorities import Authorities
 from app.certificates.strict import SEAL_FIELD
+from app.certificates.token import Token, open_token
 from app.errors import BadInput, Refused, Unreachable
 
 DIGEST = "sha256"
@@ -60,13 +61,9 @@ def load_seal(key: bytes, certificates: bytes, *, what: str = "the seal") -> Sig
     """
     try:
         private = serialization.load_pem_private_key(key, None)
-        chain = load_pem_x509_certificates(certificates)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise BadInput(
-            f"{what} cannot be read: {error}",
-            "Give the key (without a passphrase) and the certificates in PEM.",
-            code="bad_seal",
-        ) from error
+        raise _unreadable(what, error) from error
+    chain, store = _chain(certificates, what)
     if private.public_key() != chain[0].public_key():
         raise BadInput(
             f"{what}: the first certificate is not that of the key",
@@ -76,23 +73,50 @@ def load_seal(key: bytes, certificates: bytes, *, what: str = "the seal") -> Sig
     der = private.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
-    found = [x509.Certificate.load(each.public_bytes(serialization.Encoding.DER)) for each in chain]
+    own = x509.Certificate.load(chain[0].public_bytes(serialization.Encoding.DER))
+    return SimpleSigner(signing_cert=own, signing_key=keys.PrivateKeyInfo.load(der), cert_registry=store)
+
+
+def read_seal(key: Path | Token, certificates: Path) -> Signer:
+    """Read a seal: its key from a file or on a token, its certificates from a file.
+
+    Raises BadInput (missing, bad_seal, bad_setting), TokenUnavailable.
+    """
+    above = _read(certificates)
+    if isinstance(key, Token):
+        chain, store = _chain(above, f"the seal {certificates}")
+        return open_token(key, chain[0], store)
+    return load_seal(_read(key), above, what=f"the seal {key}, {certificates}")
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()[:MAX_PEM_BYTES]
+    except OSError as error:
+        raise BadInput(
+            f"{path} cannot be read: {error.strerror}", "Check seal_… in muniment.toml.", code="missing"
+        ) from error
+
+
+def _chain(pem: bytes, what: str) -> tuple[list[Certificate], SimpleCertificateStore]:
+    """The certificates, the seal's own first, and a store of those above it."""
+    try:
+        chain = load_pem_x509_certificates(pem)
+    except (ValueError, TypeError) as error:
+        raise _unreadable(what, error) from error
     store = SimpleCertificateStore()
-    store.register_multiple(found[1:])
-    return SimpleSigner(signing_cert=found[0], signing_key=keys.PrivateKeyInfo.load(der), cert_registry=store)
+    store.register_multiple(
+        [x509.Certificate.load(each.public_bytes(serialization.Encoding.DER)) for each in chain[1:]]
+    )
+    return chain, store
 
 
-def read_seal(key: Path, certificates: Path) -> Signer:
-    """Read a seal from two files. Raises BadInput (missing, bad_seal)."""
-    found = []
-    for path in (key, certificates):
-        try:
-            found.append(path.read_bytes()[:MAX_PEM_BYTES])
-        except OSError as error:
-            raise BadInput(
-                f"{path} cannot be read: {error.strerror}", "Check seal_… in muniment.toml.", code="missing"
-            ) from error
-    return load_seal(*found, what=f"the seal {key}, {certificates}")
+def _unreadable(what: str, error: Exception) -> BadInput:
+    return BadInput(
+        f"{what} cannot be read: {error}",
+        "Give the key (without a passphrase) and the certificates in PEM.",
+        code="bad_seal",
+    )
 
 
 async def seal(

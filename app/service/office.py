@@ -9,6 +9,8 @@
     zone_minutes = 60                     # the reader's zone on certificates, east of UTC
     trust = "trust.json"                  # the court's own trust file: proofs are checked under it
     seal_key = "keys/seal.pem"            # PKCS#8, without a passphrase, readable by the service alone
+    # or, instead of seal_key, on a token:
+    # seal_pkcs11 = {module = "/usr/lib/softhsm/libsofthsm2.so", token = "Court", label = "seal", pin_env = "SEAL_PIN"}
     seal_certificates = "keys/seal-chain.pem"   # the seal's certificate, then those above it
     tsa = ["http://tsa.example/one", "http://tsa.example/two"]
     annexes = "annexes"                   # optional: a folder with annex texts of the office's own
@@ -16,16 +18,20 @@
 Relative paths are relative to the file.
 """
 
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
 from app.certificates.claims import Office
+from app.certificates.token import Token
 from app.errors import BadInput
 
 _TEXTS = ("name", "responsible", "contact", "verify", "operator", "conflicts")
-_PATHS = ("trust", "seal_key", "seal_certificates")
-_KEYS = (*_TEXTS, "zone_minutes", *_PATHS, "tsa", "annexes")
+_PATHS = ("trust", "seal_certificates")
+_TOKEN = ("module", "token", "label", "pin_env")
+_KEYS = (*_TEXTS, "zone_minutes", *_PATHS, "seal_key", "seal_pkcs11", "tsa", "annexes")
+_VARIABLE = re.compile("[A-Za-z_][A-Za-z0-9_]*")
 MAX_TEXT = 300
 
 
@@ -38,7 +44,8 @@ class OfficeSettings:
     conflicts: str
     zone: int
     trust: Path
-    seal_key: Path
+    seal_key: Path | Token
+    """A file, or where on a token the key is."""
     seal_certificates: Path
     tsa: tuple[str, ...]
     annexes: Path | None
@@ -71,11 +78,26 @@ def load_office(file: Path) -> OfficeSettings:
         conflicts=texts["conflicts"],
         zone=zone,
         trust=folder / texts["trust"],
-        seal_key=folder / texts["seal_key"],
+        seal_key=_seal(file, table),
         seal_certificates=folder / texts["seal_certificates"],
         tsa=tuple(tsa),
         annexes=folder / _text(file, table, "annexes") if "annexes" in table else None,
     )
+
+
+def _seal(file: Path, table: dict[str, object]) -> Path | Token:
+    given = table.get("seal_pkcs11")
+    if given is None or "seal_key" in table:
+        if given is not None:
+            raise _bad(file, "seal_pkcs11", "stands beside seal_key", "Name a file or a token, not both.")
+        return file.absolute().parent / _text(file, table, "seal_key")
+    if not isinstance(given, dict) or set(given) != set(_TOKEN):
+        # Not the value: somebody may have written the PIN into it.
+        raise _bad(file, "seal_pkcs11", "is not a table of four texts", f"Write {', '.join(_TOKEN)}; never the PIN.")
+    module, token, label, pin_env = (_text(file, given, key) for key in _TOKEN)
+    if not _VARIABLE.fullmatch(pin_env):
+        raise _bad(file, "pin_env", "is no name of an environment variable", "Write letters, digits and '_'.")
+    return Token(module=file.absolute().parent / module, token=token, label=label, pin_env=pin_env)
 
 
 def _text(file: Path, table: dict[str, object], key: str) -> str:
