@@ -330,7 +330,7 @@ class Depositor:
         note = None
         if plan.words is not None:
             state = await client.fresh_state()
-            note = await client.put_note(plan.words, (), case_recipients(state.view, plan.case_id))
+            note = await client.put_note(plan.words, (), case_recipients(state.view, plan.case_id, state.taken_at))
         claims = Deposit(
             deposit_id=plan.deposit_id,
             case_id=plan.case_id,

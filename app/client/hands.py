@@ -1,20 +1,57 @@
 """More than one pair of hands: letting others act in a case, ending that, and new keys for a member who lost his."""
 
 from app.client.home import Card
-from app.client.session import Client, Receipt
+from app.client.session import Client, Receipt, State
+from app.errors import Mismatch, Refused
 from app.rules.act import person_of
-from app.statements.kinds import CaseDelegate, CaseUndelegate, MemberDevice, MemberKey, MemberUndevice, Scope
+from app.rules.aggregates import Person
+from app.statements.kinds import (
+    CaseDelegate,
+    CaseOpen,
+    CaseParty,
+    CaseUndelegate,
+    MemberDevice,
+    MemberKey,
+    MemberUndevice,
+    Scope,
+)
+from app.statements.statement import parse_statement
 
 ACT_VALID_SECONDS = 30 * 86_400
 
 
 async def delegate(
-    client: Client, case_id: bytes, member: str, scope: tuple[Scope, ...], *, days: int
-) -> tuple[Receipt, int]:
-    """Let a member (by id) act in a case for so many days; return the receipt and until when. Raises Refused."""
-    await client.sync()
+    client: Client, case_id: bytes, member: str, scope: tuple[Scope, ...], *, days: int, notes: str | None = None
+) -> tuple[CaseDelegate, Receipt]:
+    """Let a member (by id) act in a case for so many days; return what was said, and the receipt. Raises Refused.
+
+    The case's title is sealed to him anew, where this person can open it and knows his recipient: by his enrolment, or
+    by `notes` (`age1pq1…`). Other words that were sealed before are not: who wrote them chose for whom.
+    """
+    state = await client.sync()
+    person, title = state.view.find(Person, member), await title_of(client, state, case_id)
+    recipient = notes if notes is not None else person.notes if person is not None else None
+    note = await client.put_note(title, (), (recipient,)) if title is not None and recipient is not None else None
     until = client.clock() + days * 86_400
-    return await client.post(CaseDelegate(case_id=case_id, delegate=member, scope=scope, until=until)), until
+    claims = CaseDelegate(case_id=case_id, delegate=member, scope=scope, until=until, note=note)
+    return claims, await client.post(claims)
+
+
+async def title_of(client: Client, state: State, case_id: bytes) -> str | None:
+    """The case's title, from a note that is sealed to this person; None where there is none."""
+    for entry in state.entries.values():
+        claims = parse_statement(entry.statement).claims
+        if not isinstance(claims, CaseOpen | CaseParty | CaseDelegate) or claims.case_id != case_id:
+            continue
+        to = claims.member if isinstance(claims, CaseParty) else None
+        to = claims.delegate if isinstance(claims, CaseDelegate) else to
+        if claims.note is None or to not in (None, state.member):
+            continue
+        try:
+            return (await client.read_note(claims.note)).words
+        except (Mismatch, Refused):
+            continue  # sealed to somebody else
+    return None
 
 
 async def undelegate(client: Client, case_id: bytes, member: str) -> Receipt:

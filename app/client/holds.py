@@ -96,4 +96,4 @@ async def _note(client: Client, state: State, deposit_id: bytes, words: str | No
     deposit = deposit_of(state.view, deposit_id)
     if words is None:
         return None
-    return await client.put_note(words, (), case_recipients(state.view, deposit.case_id))
+    return await client.put_note(words, (), case_recipients(state.view, deposit.case_id, state.taken_at))

@@ -197,7 +197,9 @@ class Judge:
                 )
             note = None
             if reason is not None:
-                note = await self._client.put_note(reason, (), case_recipients(state.view, docket.case_id))
+                note = await self._client.put_note(
+                    reason, (), case_recipients(state.view, docket.case_id, state.taken_at)
+                )
             claims = ReleaseDecision(request=request, decision="refuse", contribution=None, note=note)
             return await self._client.post(claims)
 
@@ -207,7 +209,7 @@ class Judge:
             state = await self._client.sync()
             note = None
             if reason is not None:
-                note = await self._client.put_note(reason, (), case_recipients(state.view, case_id))
+                note = await self._client.put_note(reason, (), case_recipients(state.view, case_id, state.taken_at))
             return await self._client.post(CaseRecuse(case_id=case_id, judge=state.me.id, note=note))
 
     # Which steps

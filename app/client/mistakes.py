@@ -78,4 +78,4 @@ def fate_words(fate: Fate) -> tuple[str, ...]:
 async def _note(client: Client, state: State, deposit: Deposited, words: str | None) -> bytes | None:
     if words is None:
         return None
-    return await client.put_note(words, (), case_recipients(state.view, deposit.case_id))
+    return await client.put_note(words, (), case_recipients(state.view, deposit.case_id, state.taken_at))

@@ -99,7 +99,7 @@ async def permit(client: Client, request: bytes, paper: bytes, words: str | None
     asked = request_of(state.view, request)
     note = None
     if words is not None:
-        note = await client.put_note(words, (), case_recipients(state.view, asked.case_id))
+        note = await client.put_note(words, (), case_recipients(state.view, asked.case_id, state.taken_at))
     return await client.post(ReleasePermit(request=request, document=document_hash(paper), note=note))
 
 

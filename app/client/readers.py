@@ -3,14 +3,14 @@
 from app.client.session import Client
 from app.client.visit import panel_of
 from app.rules.aggregates import Delegations, Devices, Epoch, Person
-from app.rules.cases import case_of
+from app.rules.cases import case_of, principals
 from app.rules.view import WholeView
 from app.statements.statement import Statement
 
 
-def case_members(view: WholeView, case_id: bytes, now: int | None = None) -> tuple[Person, ...]:
+def case_members(view: WholeView, case_id: bytes, now: int) -> tuple[Person, ...]:
     """Return who reads a case: opener, presiding judge, parties, the judges of its panels' current epochs, and whoever
-    acts for them (at `now`, Unix seconds, if it is given)."""
+    acts for one of them at `now` (Unix seconds)."""
     case = case_of(view, case_id)
     ids = [case.opened_by, *([case.presiding] if case.presiding else []), *case.parties]
     for panel_id in case.panels:
@@ -18,15 +18,16 @@ def case_members(view: WholeView, case_id: bytes, now: int | None = None) -> tup
         epoch = view.find(Epoch, panel.epoch_id.hex()) if panel.epoch_id else None
         ids += epoch.judges if epoch is not None else ()
     given = view.find(Delegations, case.id)
-    # A delegate whose time is over reads no statement any more; until then words are for him, too.
-    ids += [each.delegate for each in (given.given if given is not None else ()) if now is None or each.until > now]
+    delegates = [view.find(Person, each.delegate) for each in (given.given if given is not None else ())]
+    # As the registry serves statements: not whose time is over, nor whose principal is out of the case or revoked.
+    ids += [each.id for each in delegates if each is not None and any(True for _ in principals(view, case, each, now))]
     people = [view.find(Person, each) for each in dict.fromkeys(ids)]
     return tuple(person for person in people if person is not None and person.active)
 
 
-def case_recipients(view: WholeView, case_id: bytes) -> tuple[str, ...]:
-    """Return their age recipients, those of their further devices too."""
-    people = case_members(view, case_id)
+def case_recipients(view: WholeView, case_id: bytes, now: int) -> tuple[str, ...]:
+    """Return their age recipients at `now` (Unix seconds), those of their further devices too."""
+    people = case_members(view, case_id, now)
     devices = [each for person in people if (each := view.find(Devices, person.id)) is not None]
     more = [device.notes for each in devices for device in each.devices]
     return (*(person.notes for person in people), *more)

@@ -122,7 +122,11 @@ async def order(
     """
     state = await client.sync()
     keys = tuple(person_of(state.view, each).key for each in recipients)
-    note = await client.put_note(words, (), case_recipients(state.view, case_id)) if words is not None else None
+    note = (
+        await client.put_note(words, (), case_recipients(state.view, case_id, state.taken_at))
+        if words is not None
+        else None
+    )
     claims = ReleaseOrder(
         case_id=case_id, deposits=tuple(deposits), recipients=keys, document=document_hash(paper), note=note
     )
@@ -156,7 +160,9 @@ async def request(
         if made is None:
             note = None
             if words is not None or disclosures:
-                note = await client.put_note(words, disclosures, case_recipients(state.view, deposit.case_id))
+                note = await client.put_note(
+                    words, disclosures, case_recipients(state.view, deposit.case_id, state.taken_at)
+                )
             sk = fresh_scalar(client.rng)
             message = make_request(
                 epoch_id=record.epoch_id,
@@ -189,7 +195,7 @@ async def withdraw(client: Client, request: bytes, words: str | None = None) -> 
         not_over(asked, state.taken_at)
         note = None
         if words is not None:
-            note = await client.put_note(words, (), case_recipients(state.view, asked.case_id))
+            note = await client.put_note(words, (), case_recipients(state.view, asked.case_id, state.taken_at))
         receipt = await client.post(ReleaseWithdraw(request=request, note=note))
         AskedVault(client.vault).destroy(asked.state.req_hash)
         return receipt
@@ -204,7 +210,7 @@ async def object_to(client: Client, request: bytes, words: str | None = None) ->
     asked = request_of(state.view, request)
     note = None
     if words is not None:
-        note = await client.put_note(words, (), case_recipients(state.view, asked.case_id))
+        note = await client.put_note(words, (), case_recipients(state.view, asked.case_id, state.taken_at))
     return await client.post(ReleaseObjection(request=request, note=note))
 
 

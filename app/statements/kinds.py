@@ -301,12 +301,16 @@ Scope = Literal["read", "deposit", "prepare"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CaseDelegate:
-    """A person of the case lets another act for him in it until a time (Unix seconds): to read, deposit or prepare."""
+    """A person of the case lets another act for him in it until a time (Unix seconds): to read, deposit or prepare.
+
+    The note has the case's title for the delegate, to whom it was not sealed before.
+    """
 
     case_id: Id
     delegate: Member
     scope: Annotated[tuple[Scope, ...], Many(least=1, most=3)]
     until: Annotated[int, Int()]
+    note: Note
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -89,7 +89,9 @@ class Acts(Story):
         world, case_id = self.world, self.release.case_id
         world.enrol("staff", "depositor")
         until = world.now + 86_400
-        given = CaseDelegate(case_id=case_id, delegate=world.id("staff"), scope=("read", "deposit"), until=until)
+        given = CaseDelegate(
+            case_id=case_id, delegate=world.id("staff"), scope=("read", "deposit"), until=until, note=None
+        )
         mine = sealed(world, self.release.ceremony, case_id, "by staff").claims
         self.refuse("staff deposits without a delegation", "staff", mine)
         self.refuse("a party lets others deposit", "lawyer2", given)

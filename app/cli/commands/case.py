@@ -10,7 +10,7 @@ from app.cli.person import add_note, connected, digest_of, duration, id_of, memb
 from app.errors import BadInput
 
 if TYPE_CHECKING:
-    from app.client.session import Client, State
+    from app.client.session import State
     from app.rules.aggregates import Case
 
 
@@ -105,13 +105,15 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
         help="let somebody read, deposit or prepare for you in a case, for a time",
         description="Let a member act for you in a case, under his own key and name, for at most 400 days. A depositor "
         "gives read and deposit, a party read, a judge read and prepare (to a clerk). Nobody ever "
-        "decides, contributes, orders or asks for another.",
+        "decides, contributes, orders or asks for another. Words that were sealed before stay closed to him, but for "
+        "the case's title; what is written while it lasts is sealed to him, too.",
     )
     given.add_argument("case", metavar="CASE", type=id_of, help="the case's id")
     given.add_argument("member", metavar="MEMBER", help="his id, or his name if you can see him")
     given.add_argument(
         "--scope", action="append", choices=("read", "deposit", "prepare"), required=True, help="repeatable"
     )
+    given.add_argument("--notes", metavar="CARD", help="his identity.json, so that the title can be sealed to him")
     given.add_argument("--days", type=int, default=90, help="for how long (default: 90)")
     add_json(given)
     given.set_defaults(run=lambda args: asyncio.run(run_delegate(args)))
@@ -192,6 +194,7 @@ async def run_assign(args: argparse.Namespace) -> int:
 async def run_party(args: argparse.Namespace) -> int:
     """Add a member, with the title sealed to him where his notes recipient is known."""
     from app.client.files import read_file  # noqa: PLC0415
+    from app.client.hands import title_of  # noqa: PLC0415
     from app.client.home import parse_card  # noqa: PLC0415
     from app.rules.aggregates import Person  # noqa: PLC0415
     from app.statements.keys import thumbprint  # noqa: PLC0415
@@ -251,21 +254,31 @@ async def run_recuse(args: argparse.Namespace) -> int:
 
 async def run_delegate(args: argparse.Namespace) -> int:
     """Let somebody act for this person."""
+    from app.client.files import read_file  # noqa: PLC0415
     from app.client.hands import delegate  # noqa: PLC0415
+    from app.client.home import parse_card  # noqa: PLC0415
+    from app.statements.keys import thumbprint  # noqa: PLC0415
 
     async with connected() as client:
-        member = _member(await client.sync(), args.member)
-        receipt, until = await delegate(client, args.case, member, tuple(args.scope), days=args.days)
+        member, notes = _member(await client.sync(), args.member), None
+        if args.notes is not None:
+            card = parse_card(read_file(Path(args.notes), "the identity card", most=16_384))
+            if thumbprint(card.key) != member:
+                raise BadInput("the identity card is another member's", "Name his own.", code="wrong_card")
+            notes = card.notes
+        scope = tuple(args.scope)
+        said, receipt = await delegate(client, args.case, member, scope, days=args.days, notes=notes)
     document = {
         "case": args.case.hex(),
         "delegate": member,
         "scope": args.scope,
-        "until": until,
+        "until": said.until,
         "index": receipt.index,
+        "title_sealed": said.note is not None,
     }
-    show(
-        args, document, [f"{member} may {' and '.join(args.scope)} for you for {args.days} days: entry {receipt.index}"]
-    )
+    title = "the title is sealed to him" if said.note is not None else "without the title: name his card with --notes"
+    lines = [f"{member} may {' and '.join(args.scope)} for you for {args.days} days: entry {receipt.index}"]
+    show(args, document, [*lines, f"  {title}; other words, from now on"])
     return 0
 
 
@@ -288,6 +301,7 @@ def _member(state: "State", text: str) -> str:
 
 async def run_list(args: argparse.Namespace) -> int:
     """List cases."""
+    from app.client.hands import title_of  # noqa: PLC0415
     from app.rules.aggregates import Case  # noqa: PLC0415
 
     async with connected() as client:
@@ -301,6 +315,7 @@ async def run_list(args: argparse.Namespace) -> int:
 async def run_show(args: argparse.Namespace) -> int:
     """Show a case: people, panels, deposits, requests."""
     from app.client.earlier import status_of  # noqa: PLC0415
+    from app.client.hands import title_of  # noqa: PLC0415
     from app.client.mistakes import fate_words  # noqa: PLC0415
     from app.client.panel import case_of, panels_of  # noqa: PLC0415
     from app.fields import write_record  # noqa: PLC0415
@@ -384,22 +399,3 @@ async def run_show(args: argparse.Namespace) -> int:
         lines.append(f"  request {asked.id} for {asked.deposit_id.hex()} by {name(asked.recipient)}: {status}")
     show(args, document, lines)
     return 0
-
-
-async def title_of(client: "Client", state: "State", case_id: bytes) -> str | None:
-    """The case's title, from a note that is sealed to this person; None where there is none."""
-    from app.errors import Mismatch, Refused  # noqa: PLC0415
-    from app.statements.kinds import CaseOpen, CaseParty  # noqa: PLC0415
-    from app.statements.statement import parse_statement  # noqa: PLC0415
-
-    for entry in state.entries.values():
-        claims = parse_statement(entry.statement).claims
-        if not isinstance(claims, CaseOpen | CaseParty) or claims.case_id != case_id or claims.note is None:
-            continue
-        if isinstance(claims, CaseParty) and claims.member != state.member:
-            continue
-        try:
-            return (await client.read_note(claims.note)).words
-        except (Mismatch, Refused):
-            continue  # sealed to somebody else
-    return None

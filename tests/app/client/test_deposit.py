@@ -364,7 +364,7 @@ async def test_a_panel_is_followed_and_the_people_of_a_case_are_known(tmp_path: 
         assert panel.y == bytes(ceremony.closed().record.Y)
         assert [each.name for each in panel.judges] == list(ceremony.judges)
         assert panels_of(state, case_id) == (panel,)
-        people = {each.name for each in case_members(state.view, case_id)}
+        people = {each.name for each in case_members(state.view, case_id, state.taken_at)}
         assert people == {"clerk", "lawyer1", "lawyer2", *ceremony.judges}
         with pytest.raises(Refused):
             follow(state, fresh("nothing", 32))

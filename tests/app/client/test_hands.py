@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 
 from app.client.deposit import Depositor, Evidence
-from app.client.hands import add_device, delegate, new_key, remove_device, undelegate
+from app.client.hands import add_device, delegate, new_key, remove_device, title_of, undelegate
 from app.client.mistakes import withdraw
 from app.client.problems import ServiceRefused
+from app.client.readers import case_recipients
 from app.errors import Refused
 from app.rules.aggregates import Deposited, Person
+from app.statements.kinds import CaseOpen, CaseParty, MemberEnrol, MemberRevoke
 from tests.app.client.court import court
 from tests.app.client.world_service import keys_of
-from tests.app.rules.world import Release
+from tests.app.rules.world import Release, fresh
 from tests.service.house import court as with_case
 
 DAY = 86_400
@@ -70,6 +72,42 @@ async def test_a_delegation_that_ran_out_opens_no_door(tmp_path: Path) -> None:
         found.world.now += DAY
         async with found.client("staff") as staff:
             assert (await staff.api.me()).cases == ()
+
+
+async def test_words_are_sealed_to_whoever_acts_now_and_the_title_anew(tmp_path: Path) -> None:
+    release = with_staff()
+    async with court(release.world, tmp_path) as found:
+        world, case_id = found.world, fresh("titled")
+        async with found.client("clerk") as clerk:
+            note = await clerk.put_note("The ship", (), [keys_of("lawyer1").card.notes])
+            await clerk.post(CaseOpen(case_id=case_id, note=note))
+            await clerk.post(CaseParty(case_id=case_id, member=world.id("lawyer1"), note=None))
+        staff, spare = keys_of("staff").card.notes, keys_of("clerk2").card
+        async with found.client("registrar") as registrar:
+            enrolled = await registrar.post(MemberEnrol(key=spare.key, notes=spare.notes, role="depositor", name="c2"))
+            assert enrolled.index
+        async with found.client("lawyer1") as lawyer:
+            said, _ = await delegate(lawyer, case_id, world.id("staff"), ("read",), days=10, notes=staff)
+            assert said.note is not None
+            await delegate(lawyer, case_id, world.id("clerk2"), ("read",), days=2, notes=spare.notes)
+        async with found.client("staff") as helper:
+            state = await helper.sync()
+            assert await title_of(helper, state, case_id) == "The ship"
+        async with found.client("lawyer2") as stranger:
+            assert await title_of(stranger, await stranger.sync(), case_id) is None
+
+        async def recipients(by: str) -> tuple[str, ...]:
+            async with found.client(by) as client:
+                state = await client.sync()
+                return case_recipients(state.view, case_id, state.taken_at)
+
+        assert {staff, spare.notes} <= set(await recipients("clerk"))
+        world.now += 2 * DAY
+        assert staff in await recipients("clerk")
+        assert spare.notes not in await recipients("clerk")  # his time is over
+        async with found.client("registrar") as registrar:
+            await registrar.post(MemberRevoke(member=world.id("lawyer1"), role="depositor"))
+        assert staff not in await recipients("clerk")  # his principal is no member any more
 
 
 async def test_a_lost_key_is_replaced_by_a_registrar_and_the_member_stays(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ def ready() -> Release:
 
 def delegation(release: Release, name: str, *scope: str, days: int = 30) -> CaseDelegate:
     until = release.world.now + days * DAY
-    return CaseDelegate(case_id=release.case_id, delegate=release.world.id(name), scope=scope, until=until)  # type: ignore[arg-type]
+    return CaseDelegate(case_id=release.case_id, delegate=release.world.id(name), scope=scope, until=until, note=None)  # type: ignore[arg-type]
 
 
 def reads(release: Release, name: str) -> bool:

@@ -105,7 +105,7 @@ def whole() -> tuple[World, list[Admitted]]:
     world.do("lawyer1", DepositSupersede(deposit_id=old, by=later.deposit_id, note=None))
     world.do("lawyer1", DepositWithdraw(deposit_id=later.deposit_id, note=None))
     outsider = world.id("outsider")
-    given = CaseDelegate(case_id=release.case_id, delegate=outsider, scope=("read",), until=world.now + 9)
+    given = CaseDelegate(case_id=release.case_id, delegate=outsider, scope=("read",), until=world.now + 9, note=None)
     world.do("lawyer1", given)
     world.do("lawyer1", CaseUndelegate(case_id=release.case_id, delegate=outsider))
     world.do("judge3", CaseRecuse(case_id=release.case_id, judge=world.id("judge3"), note=None))
