@@ -59,8 +59,11 @@ class Outcome:
         return not self.audit and not self.breaches
 
 
-async def hammer(folder: Path, *, seconds: float, writers: int, replicas: int, every: float, seed: int) -> Outcome:
-    """Run in an empty `folder`. `every`: seconds between kills, on average. `seed` makes the killer's draws."""
+async def hammer(
+    folder: Path, *, seconds: float, writers: int, replicas: int, every: float, seed: int, kills: int = 0
+) -> Outcome:
+    """Run in an empty `folder`. `every`: seconds between kills, on average. `seed` makes the killer's draws. On a busy
+    machine, where few are killed in `seconds`, it goes on until there were `kills`."""
     rng = random.Random(seed)  # noqa: S311 - draws victims, not keys
     registrar = Keys(seed=os.urandom(32), notes=PqIdentity(os.urandom(32)), name="Hammer")
     log_seed, service_seed = os.urandom(32), os.urandom(32)
@@ -100,6 +103,8 @@ async def hammer(folder: Path, *, seconds: float, writers: int, replicas: int, e
             ]
             everything = asyncio.gather(killer, *works)
             await asyncio.wait({everything}, timeout=seconds)  # whoever fails ends the run at once
+            while not everything.done() and sum(replica.kills for replica in running) < kills:
+                await asyncio.wait({everything}, timeout=0.5)
             over.set()
             _, *written = await everything
             took = time.monotonic() - began

@@ -15,6 +15,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 MARK = b"UNMISTAKABLE-MARK-7c1f"
 NAMES = ("Zebrawood-inspection.txt", "Quicksilver-ledger.bin")
 WORDS = (
@@ -45,7 +47,7 @@ def muniment(*args: object, person: str | None = None, run: Run | None = None) -
         its = run.summary["people"][person]
         environ |= {"MUNIMENT_HOME": its["home"], "MUNIMENT_PASSPHRASE_FILE": its["passphrase_file"]}
     command = [sys.executable, "-m", "app.cli.main", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=540, check=False)
 
 
 @pytest.fixture(scope="module")

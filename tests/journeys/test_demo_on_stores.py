@@ -17,9 +17,10 @@ def cluster(*args: object) -> subprocess.CompletedProcess[str]:
     if "MUNIMENT_MINIO" in os.environ:
         environ["MUNIMENT_MINIO"] = os.environ["MUNIMENT_MINIO"]
     command = [sys.executable, "-m", "ops.cluster", *map(str, args)]
-    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=300, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environ, timeout=540, check=False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["seaweedfs", pytest.param("minio", marks=pytest.mark.minio)])
 def test_the_whole_job_on_s3_and_mongodb_with_a_replica_killed_on_the_way(tmp_path: Path, kind: str) -> None:
     """Deposit over a killed replica, three attacks on copies, opening by three of five, the replica back, the audit."""

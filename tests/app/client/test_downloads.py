@@ -17,7 +17,8 @@ from app.sealing.segments import SEGMENT_PLAIN_BYTES
 from tests.app.client.panel_service import Bench
 from tests.app.client.test_release import deposit_of, kept, opened, released
 
-BIG = os.urandom(1 << 20) * 70  # three segments
+BIG = os.urandom(1 << 20) * 64 + b"the third segment"
+TWO = BIG[:SEGMENT_PLAIN_BYTES] + b"the second segment"
 FILES = (("case/video.mp4", BIG), ("case/letter.txt", b"a letter"))
 SMALL = (("case/video.mp4", b"a short one"), ("case/letter.txt", b"a letter"))
 MIDDLE = (SEGMENT_PLAIN_BYTES, 2 * SEGMENT_PLAIN_BYTES)
@@ -169,11 +170,11 @@ async def test_a_download_killed_anywhere_goes_on_with_what_is_missing(tmp_path:
 
 
 async def test_progress_says_what_is_compared_fetched_and_opened(tmp_path: Path) -> None:
-    async with damaged(tmp_path) as (court, asked, _good):
+    async with damaged(tmp_path, files=(("case/video.mp4", TWO), FILES[1])) as (court, asked, _good):
         seen: list[Activity] = []
         found = await opened(court, asked, Output(folder=tmp_path / "out"), progress=seen.append)
         total = sum(len(each) for each in court.service.evidence[deposit_of(court).hex()].segments.values())
-        for doing, all_of_it in ((COMPARING, total), (DOWNLOADING, total), (OPENING, len(BIG) + 8)):
+        for doing, all_of_it in ((COMPARING, total), (DOWNLOADING, total), (OPENING, len(TWO) + 8)):
             told = [each for each in seen if each.doing == doing]
             assert {each.total for each in told} == {all_of_it}
             assert (told[-1].done, max(each.done for each in told)) == (all_of_it, all_of_it)
@@ -221,11 +222,11 @@ async def test_without_its_first_segment_nothing_of_an_item_opens(tmp_path: Path
 
 
 async def test_without_the_inventory_the_files_are_saved_and_nothing_is_said_of_them(tmp_path: Path) -> None:
-    async with damaged(tmp_path, (0, 0)) as (court, asked, good):
+    async with damaged(tmp_path, (0, 0), files=SMALL) as (court, asked, good):
         out = tmp_path / "out"
         found = await opened(court, asked, Output(folder=out))
         assert verdicts(found) == ["incomplete", "incomplete"]
-        assert (out / "item-001.bin").read_bytes() == BIG
+        assert (out / "item-001.bin").read_bytes() == b"a short one"
         assert (out / "item-002.bin").read_bytes() == b"a letter"
         assert court.service.claims_heard("release.opening") == []
         mend(court, good)
@@ -233,10 +234,10 @@ async def test_without_the_inventory_the_files_are_saved_and_nothing_is_said_of_
 
 
 async def test_partial_files_take_no_items_name_and_overwrite_nothing(tmp_path: Path) -> None:
-    files = (("v.mp4", BIG), ("v.mp4.partial", b"an item of that name"))
+    files = (("v.mp4", TWO), ("v.mp4.partial", b"an item of that name"))
     async with released(tmp_path, *files) as (court, asked):
         stored = court.service.evidence[deposit_of(court).hex()].segments
-        stored[1, 2] = b"short"
+        stored[1, 1] = b"short"
         out = tmp_path / "out"
         for number in (2, 3):
             found = await opened(court, asked, Output(folder=out))
@@ -258,8 +259,9 @@ async def test_an_opening_that_was_killed_leaves_no_plaintext_behind_the_next(tm
 async def test_a_disk_without_room_is_told_before_anything_is_fetched(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async with damaged(tmp_path) as (court, _, _good):
-        monkeypatch.setattr("shutil.disk_usage", lambda _folder: type("Usage", (), {"free": len(BIG)})())
+    async with damaged(tmp_path, files=SMALL) as (court, _, _good):
+        least = sum(len(each) for each in court.service.evidence[deposit_of(court).hex()].segments.values())
+        monkeypatch.setattr("shutil.disk_usage", lambda _folder: type("Usage", (), {"free": least - 1})())
         with pytest.raises(Full) as caught:
             await fetched(court, tmp_path / "sealed")
         assert caught.value.code == "disk_full"
