@@ -56,11 +56,12 @@ def found(
     witnesses: Sequence[KnownWitness] = (),
     predecessor: bytes | None = None,
     tsa: object = None,
+    seal: object = None,
     headers: object = None,
 ) -> Founding:
     """Make genesis, trust file and policy. Seeds are 32 secret bytes; `now` Unix seconds. Raises BadInput.
 
-    `tsa` and `headers` are what the trust file says of time (`app.statements.trust_time`).
+    `tsa`, `seal` and `headers` are what the trust file says of time and of seals (`trust_time`, `trust_seal`).
     """
     log = Signer(log_seed).public
     card = registrar.card
@@ -75,6 +76,12 @@ def found(
     genesis = registrar.signer.sign(claims, aud=origin, iat=now, exp=now + VALID_SECONDS, jti=rng(16), seen=EMPTY_SEEN)
     policy = format_policy(VerifierKey(name=origin, type=KeyType.ED25519, public_key=log), witnesses)
     trust = format_trust(
-        origin=origin, genesis=genesis.digest, authority=authority, policy_text=policy, tsa=tsa, headers=headers
+        origin=origin,
+        genesis=genesis.digest,
+        authority=authority,
+        policy_text=policy,
+        tsa=tsa,
+        seal=seal,
+        headers=headers,
     )
     return Founding(genesis=genesis, trust=trust, policy=policy)

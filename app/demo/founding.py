@@ -54,11 +54,16 @@ async def found_registry(folder: Path, cast: Cast, stores: Mapping[str, str], ou
         rng=os.urandom,
         witnesses=witnesses,
         tsa=outside.tsa(),
+        seal=outside.seal(),
         headers=outside.headers(),
     )
     settings = registry_settings(folder, origin=ORIGIN, genesis=founding.genesis.digest, port=free_port())
     settings = replace(
-        settings, witnesses=folder / "witnesses.txt", publication_milliseconds=20, anchors=folder / "anchors.toml"
+        settings,
+        witnesses=folder / "witnesses.txt",
+        publication_milliseconds=20,
+        anchors=folder / "anchors.toml",
+        office=folder / "office.toml",
     )
     settings = replace(
         settings, records=stores.get("records", settings.records), blobs=stores.get("blobs", settings.blobs)
@@ -66,6 +71,7 @@ async def found_registry(folder: Path, cast: Cast, stores: Mapping[str, str], ou
     write_registry(folder, settings, log_seed=log_seed, service_seed=service_seed)
     (folder / "witnesses.txt").write_text(founding.policy, encoding="utf-8")
     outside.write_anchors(folder)
+    outside.write_office(folder, founding.trust)
     return Founded(founding=founding, log=log)
 
 

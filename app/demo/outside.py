@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from app.client.session import Client
 from app.demo.calendar import LoopbackCalendar, serving_calendar
 from app.demo.pki import LoopbackPki, serving_pki
+from app.statements.trust_seal import SealTrust, seal_json
 from app.statements.trust_time import TsaTrust, headers_json, make_authority, tsa_json
 
 BLOCK_SECONDS = 0.5
@@ -34,6 +35,38 @@ class Outside:
         """What a trust file says of the time-stamp authorities: both must vouch."""
         authorities = tuple(make_authority(each.name, [self.pki.root_der], each.name) for each in self.pki.tsas)
         return tsa_json(TsaTrust(m=len(authorities), authorities=authorities))
+
+    def seal(self) -> dict[str, object]:
+        """What it says of the seals on certificates."""
+        return seal_json(SealTrust(roots=(self.pki.root,)))
+
+    def write_office(self, folder: Path, trust: str) -> Path:
+        """Write the issuing office's file with a seal of its own beside it; return its path."""
+        seal = self.pki.issue("Seal of the Demonstration Registry")
+        keys = folder / "keys"
+        keys.mkdir(mode=0o700, exist_ok=True)
+        (keys / "seal.pem").touch(mode=0o600)
+        (keys / "seal.pem").write_bytes(seal.key_pem())
+        (keys / "seal-chain.pem").write_bytes(seal.certificates_pem())
+        (folder / "office-trust.json").write_text(trust + "\n", encoding="utf-8")
+        lines = [
+            "# Who issues certificates. In this demonstration the seal is worth nothing.",
+            'name = "Registry of the Demonstration 演示登记处"',
+            'responsible = "The Registrar"',
+            'contact = "registry@demonstration.example"',
+            'verify = "https://demonstration.example/verify"',
+            'operator = "whoever ran the demonstration"',
+            'conflicts = "all: one person plays everybody"',
+            "zone_minutes = 0",
+            'trust = "office-trust.json"',
+            'seal_key = "keys/seal.pem"',
+            'seal_certificates = "keys/seal-chain.pem"',
+            f"tsa = [{', '.join(_quoted(each.url) for each in self.pki.tsas)}]",
+            "",
+        ]
+        path = folder / "office.toml"
+        path.write_text("\n".join(lines), encoding="utf-8")
+        return path
 
     def headers(self) -> dict[str, object]:
         """What it says of the chain: the checkpoint, its rules, and the headers up to now."""

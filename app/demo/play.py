@@ -35,6 +35,7 @@ from app.demo.story import Story
 from app.demo.witnesses import NAMES, watching
 from app.errors import BadInput, Mismatch, Refused
 from app.statements.kinds import CaseAssign, CaseOpen, CaseParty, Role
+from app.statements.prooffile import choose
 from ledger.anchors.growth import Level
 from ledger.proof import Proof
 from storage.errors import BadName
@@ -177,6 +178,8 @@ class Play:
             await self._prove(clients["lawyer-1"], accepted, files)
         with story.step("anchors", "Time-stamp authorities and a block chain vouch for it; the proof file grows"):
             await self._grow(cast, clients["lawyer-1"], founded, replicas, outside, files=files)
+        with story.step("certificate", "The registry's office seals a certificate that a court can file"):
+            await self._certify(clients["lawyer-1"], accepted, files)
         story.head("Two attacks")
         with story.step("attack_proof", "Somebody back-dates the deposit in the proof file by a day"):
             await self._attack_proof(files)
@@ -309,6 +312,21 @@ class Play:
         )
         shown = ("received", "witnessed", "timestamped", "anchored", "entered not")
         story.say("\n".join(each for line in text.splitlines() if (each := line.strip()).startswith(shown)))
+
+    async def _certify(self, client: Client, accepted: Accepted, files: Sequence[Path]) -> None:
+        path = self.dir / "certificate.pdf"
+        held = read_held(self.dir / "deposit.proof.json")
+        remembered = kept(client.vault, accepted.deposit_id)
+        shown = choose(remembered.inventory.disclosures, ("name", "sha256"))
+        grown = await grow_proof(client, held.deposit_id, held.manifest, shown, trust=client.trust)
+        path.write_bytes(await client.api.certificate(proof=grown.data, lang="en+zh", annexes=("cn", "eu", "us")))
+        code, text = await self._verify(path, files)
+        if code != 0:
+            raise Mismatch(f"the certificate does not verify:\n{text}", code="demo_failed")
+        self.story.say(f"{path.name}: {human_size(path.stat().st_size)}, in English and Chinese, with three annexes")
+        self.story.say(f"muniment verify {path.name} FILES --trust trust.json: exit 0")
+        wanted = ("certificate 2", "sealed by", "good until")
+        self.story.say("\n".join(each for line in text.splitlines() if (each := line.strip()).startswith(wanted)))
 
     async def _attack_proof(self, files: Sequence[Path]) -> None:
         changed = self.dir / "back-dated.proof.json"
@@ -466,6 +484,7 @@ class Play:
             "trust": str(folder / "trust.json"),
             "policy": str(folder / "policy.txt"),
             "proof": str(folder / "deposit.proof.json"),
+            "certificate": str(folder / "certificate.pdf"),
             "fetched": str(folder / "fetched"),
             "identity": str(folder / "opened" / "identity.txt"),
         }
@@ -488,6 +507,7 @@ def closing_words(summary: Mapping[str, Any], folder: Path) -> list[str]:
         "  summary.json           ids, paths, digests, times, and the demonstration's passphrases",
         "  trust.json, policy.txt what everybody believes; what foreign tools need of it",
         "  deposit.proof.json     what an outsider checks",
+        "  certificate.pdf        the same for a court: pages, the proof attached, under the registry's seal",
         "  back-dated.proof.json  the same with another time, as an attack left it: muniment verify refuses it",
         "  registry/              the service's whole state, as far as it is not in stores of your own",
         "  people/                each person's folder, with keys under a passphrase",

@@ -22,7 +22,7 @@ from app.certificates.documents import DocumentWords, number_of, render_document
 from app.certificates.facts import Shown, read_shown
 from app.certificates.judging import judge
 from app.certificates.page import render, renderer
-from app.certificates.roots import roots_of
+from app.certificates.roots import Roots, roots_of
 from app.certificates.sealing import Sealed, close, read_seal, renew, seal
 from app.errors import BadInput, CannotTell, Mismatch, Refused
 from app.panels.record import parse_record
@@ -64,22 +64,32 @@ class Issuing:
     ) -> None:
         """Reads trust file and seal at once. Raises BadInput naming what is wrong with them."""
         self._settings, self._records, self._projections, self._clock = settings, records, projections, clock
+        self._trust  # noqa: B018 - what is wrong with it is said at the start
+        self._seal: Signer = read_seal(settings.seal_key, settings.seal_certificates)
+
+    @property
+    def _trust(self) -> Trust:
+        """The office's trust file as it stands now: the gazette prints a new one without a restart."""
+        path = self._settings.trust
         try:
-            self._trust: Trust = parse_trust(settings.trust.read_bytes()[: MAX_TRUST_BYTES + 2])
+            trust = parse_trust(path.read_bytes()[: MAX_TRUST_BYTES + 2])
         except OSError as error:
             raise BadInput(
-                f"the office's trust file {settings.trust} cannot be read: {error.strerror}",
+                f"the office's trust file {path} cannot be read: {error.strerror}",
                 "Put the court's trust file there.",
                 code="bad_setting",
             ) from error
-        self._roots = roots_of(self._trust)
-        if not all(self._roots):
+        if trust.seal is None or trust.tsa is None:
             raise BadInput(
-                f"the office's trust file {settings.trust} names no roots of seals, or none of time-stamp authorities",
+                f"the office's trust file {path} names no roots of seals, or none of time-stamp authorities",
                 "Certificates are checked under it before they leave: put both there.",
                 code="bad_setting",
             )
-        self._seal: Signer = read_seal(settings.seal_key, settings.seal_certificates)
+        return trust
+
+    @property
+    def _roots(self) -> tuple[Roots, Roots]:
+        return roots_of(self._trust)
 
     async def issue(self, wish: Wish, person: Person) -> Sealed:
         """Return a sealed certificate.

@@ -5,10 +5,11 @@ import hashlib
 import json
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -182,6 +183,23 @@ def test_others_vouch_for_the_time_and_a_changed_anchor_does_not_match(run: Run,
     refused = json.loads(muniment("verify", forged, "--trust", trust, "--json").stdout)
     assert (refused["exit_code"], refused["checks"][-1]["number"]) == (1, 11)
     assert refused["checks"][-1]["code"] in ("wrong_chain", "header_without_work")
+
+
+def test_the_certificate_verifies_with_the_files_and_shows_every_name_and_digest(run: Run, tmp_path: Path) -> None:
+    pdf, trust = run.folder / "certificate.pdf", run.folder / "trust.json"
+    told = json.loads(muniment("verify", pdf, *run.files, "--trust", trust, "--json").stdout)
+    assert told["outcome"] == "verified"
+    assert told["certificate"]["level"] == "anchored"
+    shown = {each["name"]: each["sha256"] for each in told["proof"]["items"]}
+    assert shown == {each.name: hashlib.sha256(each.read_bytes()).hexdigest() for each in run.files}
+    data = bytearray(pdf.read_bytes())
+    data[len(data) // 2] ^= 1
+    (tmp_path / "changed.pdf").write_bytes(data)
+    assert muniment("verify", tmp_path / "changed.pdf", "--trust", trust).returncode == 1
+    # The registry keeps its digest and nothing else of it.
+    with closing(sqlite3.connect(run.folder / "registry" / "records.sqlite")) as records:
+        kept = [each[0] for each in records.execute("SELECT id FROM record WHERE kind = 'certificate'")]
+    assert kept == [hashlib.sha256(pdf.read_bytes()).hexdigest()]
 
 
 def test_the_audit_of_what_is_stored_is_clean(run: Run) -> None:
