@@ -201,7 +201,7 @@ async def _link(pdf: bytes, roots: Sequence[x509.Certificate]) -> _Link:
             "Check that your trust file names the root of that time-stamp authority.",
             code="unknown_tsa_root",
         )
-    return _Link(when=when, chain=tuple(reversed([each for each in path if isinstance(each, x509.Certificate)])))
+    return _Link(when=when, chain=tuple(reversed(list(path.iter_certs(include_root=True)))))
 
 
 async def _check_renewed(older: _Link, newer: _Link, pdf: bytes, roots: Sequence[x509.Certificate]) -> None:
