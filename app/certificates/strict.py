@@ -72,7 +72,7 @@ def _is_root(data: bytes, root: x509.Certificate) -> bool:
         found.verify_directly_issued_by(load_der_x509_certificate(root.dump()))
     except (ValueError, TypeError, InvalidSignature):
         return False
-    return x509.Certificate.load(data)["tbs_certificate"].dump() == root["tbs_certificate"].dump()
+    return bytes(x509.Certificate.load(data)["tbs_certificate"].dump()) == bytes(root["tbs_certificate"].dump())
 
 
 def _whole(data: bytes) -> bytes:
