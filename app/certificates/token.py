@@ -66,7 +66,15 @@ class TokenSigner(Signer):
         """Sign on the token, beside the event loop. Raises TokenUnavailable."""
         if dry_run:
             return bytes(MAX_SIGNATURE_BYTES)
-        return await asyncio.get_running_loop().run_in_executor(None, self.sign, data, digest_algorithm)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(None, self.sign, data, digest_algorithm)
+        except (TokenUnavailable, BadInput) as error:
+            # Whoever asks for a certificate reads this: where the token is, and its PIN, are the operator's matter.
+            log.warning("%s", error.message)
+            raise TokenUnavailable(
+                "the token with the seal's key does not sign now",
+                "Nothing was issued. Ask again later; the registry's log says what is wrong with the token.",
+            ) from error
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
         """Sign now. Raises TokenUnavailable; BadInput (bad_seal, bad_setting) for what no waiting mends."""

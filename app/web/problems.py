@@ -36,6 +36,7 @@ STATUS_OF_CODE: dict[str, int] = {
     "no_office": 404,
     # Not 503: the service is there, and asking at once again is of no use.
     "no_timestamp": 409,
+    "seal_unavailable": 409,
     "not_closed_yet": 409,
     "damaged_statement": 500,
     "damaged_projection": 500,

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from app.verify.certificate import CertificateVerdict
 
 ALIASES = {"digest": "sha256"}
-QUEUED = "no_timestamp"
+QUEUED = ("no_timestamp", "seal_unavailable")
 RENEW_DAYS = 400
 
 
@@ -91,7 +91,7 @@ async def run(args: argparse.Namespace) -> int:
         try:
             pdf, verdict = await _issue(client, wanted)
         except AppError as error:
-            if error.code != QUEUED:
+            if error.code not in QUEUED:
                 raise
             remember(client.vault, wanted)
             raise Refused(

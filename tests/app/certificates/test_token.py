@@ -164,7 +164,7 @@ def test_mistakes_are_named(hsm: Hsm, pki: LoopbackPki, monkeypatch: pytest.Monk
     opened(hsm).close()
 
 
-def test_a_token_that_is_away_stops_no_start_and_a_pin_is_not_tried_again(
+async def test_a_token_that_is_away_stops_no_start_and_a_pin_is_not_tried_again(
     hsm: Hsm, caplog: pytest.LogCaptureFixture
 ) -> None:
     away = opened(hsm, token="Nowhere")
@@ -172,6 +172,9 @@ def test_a_token_that_is_away_stops_no_start_and_a_pin_is_not_tried_again(
     with pytest.raises(TokenUnavailable) as caught:
         away.sign(b"x", "sha256")
     assert caught.value.code == "seal_unavailable"
+    with pytest.raises(TokenUnavailable) as told:
+        await away.async_sign_raw(b"x", "sha256")
+    assert "Nowhere" not in told.value.message, "a depositor reads it"
     signer = opened(hsm)
     signer.close()
     signer._pin = "changed by somebody"
@@ -179,6 +182,8 @@ def test_a_token_that_is_away_stops_no_start_and_a_pin_is_not_tried_again(
         with pytest.raises(BadInput, match="PIN"):
             signer.sign(b"x", "sha256")
     assert signer._pin is None
+    with pytest.raises(TokenUnavailable):
+        await signer.async_sign_raw(b"x", "sha256")
     opened(hsm).close()
 
 

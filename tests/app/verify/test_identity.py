@@ -7,10 +7,13 @@ from app.certificates.claims import Identity
 from app.certificates.facts import read_shown
 from app.cli.verdicts import proof_lines
 from app.client.proof import proven, signers_of
+from app.rules.act import Circumstances
 from app.rules.aggregates import Binding, Person
+from app.rules.decide import Admitted, Refusal, decide
+from app.rules.view import View
 from app.statements.kinds import MemberIdentity, MemberKey
 from app.statements.prooffile import format_proof_file, parse_proof_file
-from app.statements.statement import parse_statement
+from app.statements.statement import Statement, leaf_of, parse_statement
 from app.verify.proof import check_proof
 from app.verify.verdict import Outcome, Verdict
 from app.verify.words import identity_lines
@@ -122,6 +125,26 @@ def test_another_members_binding_beside_the_proof_says_nothing_of_the_depositor(
     verdict = checked(made, data)
     assert (verdict.outcome, verdict.identity) == (Outcome.VERIFIED, None)
     assert read_shown(parse_proof_file(data)).identity == ENROLLED
+
+
+def test_a_registry_that_admits_a_forged_binding_is_found_out() -> None:
+    """Everybody colludes but the holder of the certificate, who never signed for this member."""
+    world, ceremony, case_id = panelled()
+    thief = bound(world, "lawyer1", "depositor", issued("Victim"), key=world.id("lawyer2"))
+
+    def lawless(view: View, statement: Statement, circumstances: Circumstances) -> Admitted | Refusal:
+        if isinstance(statement.claims, MemberIdentity):
+            return Admitted(statement=statement, leaf=leaf_of(statement, circumstances.now), changes=())
+        return decide(view, statement, circumstances)
+
+    world.law = lawless
+    world.do("registrar", thief.claims)
+    made = deposited(world, ceremony, case_id)
+    verdict = checked(made)
+    assert verdict.outcome is Outcome.MISMATCH
+    assert verdict.failed is not None
+    assert verdict.failed.code == "replay_refused"
+    assert "CN=Victim" in verdict.failed.detail
 
 
 def test_the_command_prints_it() -> None:
