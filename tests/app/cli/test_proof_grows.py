@@ -69,6 +69,9 @@ def town(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Town]:
                 every_seconds=1,
                 upgrade_seconds=1,
             )
+            # Nothing is anchored before the test says so: an anchor would come between the world's own entries.
+            pki.faults.update({"/tsa/1", "/tsa/2"})
+            calendar.faults.add("/digest")
             async with court(world, tmp_path / "unused", terms=replace(terms_of(world), anchors=terms)) as found:
                 base = json.loads(found.trust.text)
                 base["tsa"] = tsa_json(TsaTrust(m=2, authorities=tuple(authorities)))
@@ -108,8 +111,6 @@ def test_a_held_proof_rises_in_place_and_never_falls(
     home.set_settings(Settings(service=town.url))
     (tmp_path / "a.txt").write_bytes(b"a")
     monkeypatch.chdir(tmp_path)
-    town.pki.faults.update({"/tsa/1", "/tsa/2"})
-    town.calendar.faults.add("/digest")
     made = terminal.run("lawyer1", "deposit", "a.txt", "--case", town.case_id)
     first = terminal.run("lawyer1", "proof", made["deposit"], "--disclose", "name,sha256")
     path = tmp_path / first["proof"]
