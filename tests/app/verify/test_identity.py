@@ -7,6 +7,7 @@ from app.certificates.claims import Identity
 from app.certificates.facts import read_shown
 from app.cli.verdicts import proof_lines
 from app.client.proof import proven, signers_of
+from app.client.record import make_record
 from app.rules.act import Circumstances
 from app.rules.aggregates import Binding, Person
 from app.rules.decide import Admitted, Refusal, decide
@@ -15,11 +16,13 @@ from app.statements.kinds import MemberIdentity, MemberKey
 from app.statements.prooffile import format_proof_file, parse_proof_file
 from app.statements.statement import Statement, leaf_of, parse_statement
 from app.verify.proof import check_proof
+from app.verify.record import check_record
 from app.verify.verdict import Outcome, Verdict
 from app.verify.words import identity_lines
 from tests.app.identities.people import bound, issued
-from tests.app.rules.world import NOTES, World
+from tests.app.rules.world import NOTES, Release, World
 from tests.app.verify.proofs import Made, a_deposit, deposited, panelled
+from tests.app.verify.records import state_of
 
 SUBJECT = "CN=Person lawyer1,O=Demonstration\\, worth nothing,C=ZZ"
 ISSUER = "CN=Test Issuing CA,O=Demonstration\\, worth nothing,C=ZZ"
@@ -145,6 +148,23 @@ def test_a_registry_that_admits_a_forged_binding_is_found_out() -> None:
     assert verdict.failed is not None
     assert verdict.failed.code == "replay_refused"
     assert "CN=Victim" in verdict.failed.detail
+
+
+def test_a_release_record_carries_the_bindings_of_those_concerned() -> None:
+    world, ceremony, case_id = panelled()
+    for name, role in (("lawyer1", "depositor"), ("lawyer2", "party"), ("judge1", "judge")):
+        world.do("registrar", bound(world, name, role).claims)
+    made = deposited(world, ceremony, case_id)
+    release = Release(world=world, ceremony=ceremony, case_id=case_id, deposit=made.deposit)  # type: ignore[arg-type]
+    release.ask()
+    for judge in ("judge1", "judge3"):
+        world.do(judge, release.grant(judge))
+        world.do("registrar", bound(world, judge, "judge", issued(f"While it ran, {judge}")).claims)
+        world.do(judge, release.contribute(judge))
+    assert release.request is not None
+    data = make_record(state_of(world), release.request.digest, made.trust).data
+    verdict = check_record(data, made.trust)
+    assert verdict.outcome is Outcome.VERIFIED, verdict.failed
 
 
 def test_the_command_prints_it() -> None:
