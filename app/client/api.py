@@ -555,6 +555,11 @@ class Api:
                     await into.take(found)
                     found = bytearray()
                 return response.status, bytes(found)
+        except aiohttp.ClientPayloadError as error:
+            raise Unreachable(
+                f"{_host(url)} broke its answer off",
+                "Try again; nothing was lost. If it stays, what is stored there may be damaged: tell the operator.",
+            ) from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise Unreachable(
                 f"{_host(url)} cannot be reached: {why_unreachable(error)}",

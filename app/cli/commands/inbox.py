@@ -187,7 +187,7 @@ def run(args: argparse.Namespace) -> int:
     from app.client.judge import Judge  # noqa: PLC0415
     from app.client.mistakes import new_deposits  # noqa: PLC0415
     from app.client.release import others_requests, progress_of  # noqa: PLC0415
-    from app.rules.aggregates import Request  # noqa: PLC0415
+    from app.rules.aggregates import Person, Request  # noqa: PLC0415
 
     async def work(client: "Client") -> dict[str, Any]:
         found = await Judge(client).inbox()
@@ -211,7 +211,12 @@ def run(args: argparse.Namespace) -> int:
                 for each in others_requests(state)
             ],
             "new_deposits": [
-                {"deposit": each.deposit_id.hex(), "case": each.case_id.hex(), "depositor": each.depositor}
+                {
+                    "deposit": each.deposit_id.hex(),
+                    "case": each.case_id.hex(),
+                    "depositor": each.depositor,
+                    "name": None if (who := state.view.find(Person, each.depositor)) is None else who.name,
+                }
                 for each in new_deposits(state.view, state.me)
             ],
         }
@@ -232,7 +237,9 @@ def run(args: argparse.Namespace) -> int:
             until = f", before {day(each['opens_at'])} in any case in time" if each["opens_at"] else ""
             lines.append(f"  to object{until}: muniment object {each['request']} --reason FILE")
     for each in found["new_deposits"]:
-        lines.append(f"new deposit {each['deposit']} in the case {each['case']}, by {each['depositor']}")
+        lines.append(
+            f"new deposit {each['deposit']} in the case {each['case']}, by {each['name'] or each['depositor']}"
+        )
         lines.append(f"  once you have seen it: muniment deposit --acknowledge {each['deposit']}")
     show(args, found, lines)
     return 0

@@ -113,7 +113,8 @@ def _lines(found: "Opened") -> list[str]:
     if found.receipt is not None:
         lines.append(f"  published at index {found.receipt.index}")
     elif found.damage:
-        lines.append(f"  NOT published: {len(found.damage)} segments cannot be had, which says nothing of the evidence")
+        segments = "1 segment" if len(found.damage) == 1 else f"{len(found.damage)} segments"
+        lines.append(f"  NOT published: {segments} cannot be had, which says nothing of the evidence")
         lines.append("  Run this again later: only what is missing is fetched. If it stays, tell the registrar: ")
         lines[-1] += "the audit names the same segments, and another copy of the store may be whole."
     elif found.posting_fault is not None:
@@ -121,7 +122,8 @@ def _lines(found: "Opened") -> list[str]:
     lines.append(
         "  the key of the request was destroyed" if found.key_destroyed else "  the key of the request is kept"
     )
-    lines.append(
-        f"  to show this to others, once the presiding judge permits it: muniment publish {found.request.hex()}"
-    )
+    if not found.damage:
+        lines.append(
+            f"  to show this to others, once the presiding judge permits it: muniment publish {found.request.hex()}"
+        )
     return lines

@@ -21,10 +21,21 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     )
     parser.add_argument("case", type=id_of, metavar="CASE", help="the case's id")
     parser.add_argument(
-        "--deposit", dest="deposits", type=id_of, action="append", required=True, metavar="DEPOSIT", help="repeatable"
+        "--deposit",
+        dest="deposits",
+        type=id_of,
+        action="append",
+        required=True,
+        metavar="DEPOSIT",
+        help="a deposit that is to be opened; repeatable",
     )
     parser.add_argument(
-        "--to", dest="recipients", action="append", required=True, metavar="MEMBER", help="id or exact name; repeatable"
+        "--to",
+        dest="recipients",
+        action="append",
+        required=True,
+        metavar="MEMBER",
+        help="for whom: id or exact name; repeatable",
     )
     parser.add_argument("--paper", type=Path, required=True, metavar="FILE", help="the court's paper")
     add_note(parser)

@@ -183,6 +183,7 @@ def test_a_mistake_is_taken_back_or_superseded(terminal: Terminal, place: tuple[
         terminal.run("lawyer1", "deposit", tmp_path / "a", "--case", case_id)["deposit"] for _ in range(3)
     )
     waiting = terminal.run("lawyer2", "inbox")["new_deposits"]
+    assert {each["name"] for each in waiting} == {"lawyer1"}
     assert {each["deposit"] for each in waiting} == {first, second, third}
     assert terminal.run("lawyer1", "inbox")["new_deposits"] == []
     terminal.run("lawyer2", "deposit", "--acknowledge", first)

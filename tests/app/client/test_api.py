@@ -1,6 +1,7 @@
 """Answers that keep to no interface end in errors of our own, and nothing is sent where it must not go."""
 
 import json
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -176,6 +177,24 @@ async def test_why_there_is_no_answer_is_said_in_a_few_words() -> None:
             await api.checkpoint()
     assert caught.value.message == "127.0.0.1:1 cannot be reached: Connection refused"
     assert "nothing was lost" in caught.value.next_step
+
+
+async def test_an_answer_that_ends_early_is_said_to_be_broken_off() -> None:
+    async def short(request: web.Request) -> web.StreamResponse:
+        answer = web.StreamResponse(headers={"Content-Length": "100"})
+        await answer.prepare(request)
+        await answer.write(b"some")
+        assert request.transport is not None
+        request.transport.close()
+        return answer
+
+    application = web.Application()
+    application.router.add_get("/checkpoint", short)
+    async with TestServer(application) as server, api_at(server) as api:
+        with pytest.raises(Unreachable) as caught:
+            await api.checkpoint()
+    assert re.fullmatch(r"127\.0\.0\.1:[0-9]+ broke its answer off", caught.value.message), caught.value.message
+    assert "tell the operator" in caught.value.next_step
 
 
 def not_connected(error: OSError) -> aiohttp.ClientConnectorError:
