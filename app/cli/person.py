@@ -7,7 +7,7 @@ import argparse
 import asyncio
 import sys
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -45,7 +45,18 @@ async def connected() -> AsyncIterator["Client"]:
     home = home_of()
     trust, settings = home.trust(), home.settings()
     async with Client(home, unlock(home), trust, settings.service, clock=clock) as client:
-        yield client
+        try:
+            yield client
+        finally:
+            _say_forgotten(client.forgotten)
+
+
+def _say_forgotten(forgotten: "Sequence[str]") -> None:
+    if forgotten:
+        note("a deposit was erased under an order of the court; what this folder kept of it was destroyed:")
+        for each in forgotten:
+            note(f"  {each}")
+        note("  files that you wrote elsewhere are yours to destroy: opened evidence, proofs, certificates, records")
 
 
 def clock() -> int:

@@ -27,17 +27,23 @@ PROVES = (
     "that every client and every audit accepts that exactly these entries are missing, and no others; all others, and "
     "every proof of them, stand as before",
 )
+CLIENTS = (
+    "at its next sync every client destroys what it keeps of the deposit: statements, the depositor's inventory and "
+    "disclosures and what is left of an upload, a recipient's secret of a request and what he kept for a public "
+    "opening, a judge's contribution that has not left",
+)
 DOES_NOT_PROVE = (
     "that the bytes are gone: it is the registry's word that it destroyed boxes, statements and notes, and nobody can "
     "prove the absence of a copy",
+    "that every client has synced since, runs our software, or that a disk forgot what was overwritten on it",
 )
 COPIES = (
     "segments whose lock has not ended: they cannot be deleted by anybody before their term, and nobody opens them "
     "through this registry, which has no box of theirs any more",
     "backups, exports and replicas of the registry's stores from before: they have rules of their own",
-    "the depositor's own files, and the disclosures, proofs and certificates that he kept or handed out",
-    "whoever it was released to: the opened files, sealed files, and what is kept for a public opening",
-    "judges who contributed to a request, and clients that have not synced since: statements in their folders",
+    "the depositor's own files, and the disclosures, proofs and certificates that he handed out or keeps elsewhere",
+    "whoever it was released to: the opened files, sealed files, a key or a public opening that he wrote to a file",
+    "clients that have not synced since, their backups, and release records and exports that anybody wrote",
     "the order that named the deposit, with its words: it stays on the record, as do the leaves (time and digest) of "
     "the erased statements",
 )

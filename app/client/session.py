@@ -3,7 +3,8 @@
 `sync` believes nobody: (1) the newest checkpoint must be signed as the trust file's policy demands; (2) it must extend
 the one accepted last; (3) all leaves are loaded and the roots of both are computed again; (4) every public statement
 must be there, and be the one that its leaf names; (5) the private ones that concern this person are put at their
-places; (6) the rules replay everything from the genesis that the trust file pins. What comes out is a `State`.
+places; (6) the rules replay everything from the genesis that the trust file pins; (7) what is kept here of deposits
+that were erased is destroyed. What comes out is a `State`.
 
 What it cannot see: private statements that the service does not show it at all.
 """
@@ -19,6 +20,7 @@ from typing import Self
 from app.client.api import Api
 from app.client.cache import Cache, Private, PrivateEntry
 from app.client.faults import ledger_fault
+from app.client.forgetting import forget_erased
 from app.client.home import Home, Keys, Vault
 from app.client.leaves import Leaves
 from app.client.notes import Note, open_note, seal_note
@@ -144,6 +146,8 @@ class Client:
         self.signer = keys.signer
         self.api = Api(service, origin=trust.origin, signer=self.signer, clock=clock, pause=pause)
         self.state: State | None = None
+        self.forgotten: tuple[str, ...] = ()
+        """What was destroyed here since the client was made, because an erasure took effect: `area/name`."""
         self._cache = Cache(home, self.vault)
         self._public: dict[bytes, str] | None = None
         self._leaves: Leaves | None = None
@@ -183,6 +187,7 @@ class Client:
         kept = self._remembered()
         if kept is None or kept.size < checkpoint.size:
             self.home.set_checkpoint(signed)
+        self.forgotten += forget_erased(self.home, self.vault, leaves, erasures)  # 7
         holder = view.find(KeyHolder, self.signer.kid)
         self.state = State(
             view=view,

@@ -93,7 +93,7 @@ def run_ask(args: argparse.Namespace) -> int:
 
 def run_show(args: argparse.Namespace) -> int:
     """Show the certificate."""
-    from app.client.erasing import COPIES, DOES_NOT_PROVE, PROVES, certify  # noqa: PLC0415
+    from app.client.erasing import CLIENTS, COPIES, DOES_NOT_PROVE, PROVES, certify  # noqa: PLC0415
 
     found: Certificate = as_person(lambda client: certify(client, args.deposit))
     document = {
@@ -110,6 +110,7 @@ def run_show(args: argparse.Namespace) -> int:
         "gone": found.gone,
         "checkpoint": {"size": found.checkpoint_size, "root": found.checkpoint_root.hex()},
         "proves": list(PROVES),
+        "clients_do": list(CLIENTS),
         "does_not_prove": list(DOES_NOT_PROVE),
         "copies_may_remain": list(COPIES),
     }
@@ -127,6 +128,8 @@ def run_show(args: argparse.Namespace) -> int:
         f"  ledger      size {found.checkpoint_size}, root {found.checkpoint_root.hex()}",
         "  This proves:",
         *(f"    - {each}" for each in PROVES),
+        "  What clients do:",
+        *(f"    - {each}" for each in CLIENTS),
         "  It does not prove:",
         *(f"    - {each}" for each in DOES_NOT_PROVE),
         "  Copies may remain:",
