@@ -5,6 +5,7 @@ Everybody acts through his own client, against the real service as a process of 
 
 import asyncio
 import contextlib
+import io
 import os
 import shutil
 import sys
@@ -13,6 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from app.cli.main import main
 from app.client.deposit import Accepted
 from app.client.founding import found
 from app.client.home import Home, Settings
@@ -146,22 +148,11 @@ async def start(command: Sequence[str], *, stdin: int = asyncio.subprocess.DEVNU
 
 
 async def audit(town: Town) -> tuple[int, str]:
-    """Run `muniment audit --dir` as its own process; return exit code and output."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "app.cli.main",
-        "audit",
-        "--dir",
-        str(town.registry),
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    out, _ = await process.communicate()
-    assert process.returncode is not None
-    return process.returncode, out.decode()
+    """Run `muniment audit --dir`, in this process, for it is run often; return exit code and output."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
+        code = await asyncio.to_thread(main, ["audit", "--dir", str(town.registry)])
+    return code, out.getvalue()
 
 
 async def make_town(folder: Path) -> Town:

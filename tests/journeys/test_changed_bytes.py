@@ -22,6 +22,8 @@ from app.wiring import build
 from storage.layout import place_of
 from tests.faults.town import Town, audit, make_town
 
+pytestmark = pytest.mark.slow
+
 PLACES = (0.0, 0.37, 0.5, 0.83, 1.0)
 
 

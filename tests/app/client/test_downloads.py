@@ -17,6 +17,8 @@ from app.sealing.segments import SEGMENT_PLAIN_BYTES
 from tests.app.client.panel_service import Bench
 from tests.app.client.test_release import deposit_of, kept, opened, released
 
+pytestmark = pytest.mark.slow
+
 BIG = os.urandom(1 << 20) * 64 + b"the third segment"
 TWO = BIG[:SEGMENT_PLAIN_BYTES] + b"the second segment"
 FILES = (("case/video.mp4", BIG), ("case/letter.txt", b"a letter"))
