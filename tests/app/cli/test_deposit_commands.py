@@ -11,12 +11,13 @@ import pytest
 from app.cli.main import main
 from app.client.api import Api
 from app.client.home import Settings
+from app.client.registrar import approve
 from app.errors import Unreachable
 from app.service.quota import Limits
 from tests.app.cli.running import Terminal
 from tests.app.client.court import Court, court
 from tests.app.client.world_service import keys_of
-from tests.app.rules.world import fresh
+from tests.app.rules.world import fresh, seed
 from tests.app.verify.proofs import panelled
 
 
@@ -237,3 +238,107 @@ def test_an_erasure_is_listed_asked_for_and_shown_to_the_authority(
     asked = terminal.run("registrar", *ask, "storage limitation")
     assert "because: storage limitation" in terminal.text("registrar", "member", "waiting")
     assert terminal.run("registrar", "erase", "show", asked["deposit"], code=1)["error"]["code"] == "not_erased"
+
+
+def joined(terminal: Terminal, place: tuple[Court, bytes], name: str, keys: str | None = None) -> Path:
+    """A folder of that name with these keys, at the registry; its card."""
+    home = terminal.person(name, keys_of(keys or name))
+    home.set_trust(place[0].trust.text.encode())
+    home.set_settings(Settings(service=place[0].url))
+    return home.path / "identity.json"
+
+
+def code_of(found: dict[str, object]) -> object:
+    error = found["error"]
+    assert isinstance(error, dict)
+    return error["code"]
+
+
+def test_an_erasure_in_effect_is_certified_and_folders_forget(
+    terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path
+) -> None:
+    joined(terminal, place, "registrar")
+    (tmp_path / "a").write_bytes(b"a")
+    made = terminal.run("lawyer1", "deposit", tmp_path / "a", "--case", place[1].hex())
+    terminal.run("lawyer2", "erase", "list", made["deposit"], "-o", tmp_path / "list.json")
+    asked = terminal.run(
+        "registrar", "erase", "ask", tmp_path / "list.json", "--paper", tmp_path / "a", "--reason", "limitation"
+    )
+
+    async def approved() -> None:
+        async with place[0].client("registrar") as client:
+            for key in ("authority1", "authority2"):
+                await approve(client, bytes.fromhex(asked["act"]), seed(key))
+
+    asyncio.run(approved())
+    shown = terminal.run("lawyer2", "erase", "show", asked["deposit"])
+    assert (shown["act"], shown["entries"], shown["reason"]) == (asked["act"], [made["index"]], "limitation")
+    assert len(shown["approvals"]) == 2
+    told = terminal.text("registrar", "erase", "show", asked["deposit"])
+    for part in (
+        "CERTIFICATE OF ERASURE",
+        "This proves:",
+        "What clients do:",
+        "It does not prove:",
+        "Copies may remain:",
+    ):
+        assert part in told
+    assert (terminal.home("lawyer1") / "kept" / f"{made['deposit']}.age").exists()
+    terminal.monkeypatch.setenv("MUNIMENT_HOME", str(terminal.home("lawyer1")))
+    assert main(["inbox"]) == 0
+    assert "what this folder kept of it was destroyed" in terminal.capsys.readouterr().err
+    assert not (terminal.home("lawyer1") / "kept" / f"{made['deposit']}.age").exists()
+    assert code_of(terminal.run("registrar", "erase", "show", "00" * 32, code=1)) == "not_erased"
+
+
+def test_staff_reads_for_a_time_at_the_command_line(
+    terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path
+) -> None:
+    joined(terminal, place, "registrar")
+    card, case_id = joined(terminal, place, "staff"), place[1].hex()
+    terminal.run("registrar", "member", "enrol", card, "--role", "depositor")
+    staff = keys_of("staff").signer.kid
+    given = ["case", "delegate", case_id, staff, "--scope", "read"]
+    assert terminal.run("staff", "case", "list")["cases"] == []
+    assert code_of(terminal.run("staff", *given, code=1)) == "not_in_case"
+    assert code_of(terminal.run("lawyer1", *given, "--days", "401", code=1)) == "bad_term"
+    assert code_of(terminal.run("lawyer2", *given, "--scope", "deposit", code=1)) == "wrong_scope"
+    other = terminal.home("registrar") / "identity.json"
+    assert code_of(terminal.run("lawyer1", *given, "--notes", other, code=2)) == "wrong_card"
+    said = terminal.run("lawyer1", *given, "--scope", "deposit", "--days", "30", "--notes", card)
+    assert (said["delegate"], said["scope"]) == (staff, ["read", "deposit"])
+    assert [each["case"] for each in terminal.run("staff", "case", "list")["cases"]] == [case_id]
+    (tmp_path / "a").write_bytes(b"a")
+    terminal.run("staff", "deposit", tmp_path / "a", "--case", case_id)
+    assert terminal.run("lawyer1", "case", "undelegate", case_id, staff)["delegate"] == staff
+    assert code_of(terminal.run("lawyer1", "case", "undelegate", case_id, staff, code=1)) == "unknown_delegation"
+    assert code_of(terminal.run("staff", "deposit", tmp_path / "a", "--case", case_id, code=1)) == "not_in_case"
+
+
+def test_a_lost_key_and_a_second_device_at_the_command_line(
+    terminal: Terminal, place: tuple[Court, bytes], tmp_path: Path
+) -> None:
+    joined(terminal, place, "registrar")
+    laptop, again = joined(terminal, place, "laptop"), joined(terminal, place, "lawyer2 again")
+    case_id, lawyer1 = place[1].hex(), keys_of("lawyer1").signer.kid
+    assert code_of(terminal.run("lawyer1", "member", "device", code=2)) == "usage"
+    named = terminal.run("lawyer1", "member", "device", laptop)
+    assert named["key"] == keys_of("laptop").signer.kid
+    assert [each["case"] for each in terminal.run("laptop", "case", "list")["cases"]] == [case_id]
+    retire = ["member", "device", "--retire", named["key"]]
+    assert code_of(terminal.run("lawyer2", *retire, "--member", lawyer1, code=1)) == "wrong_signer"
+    assert "is retired" in terminal.text("registrar", *retire, "--member", lawyer1)
+    (tmp_path / "a").write_bytes(b"a")
+    mine = ["deposit", tmp_path / "a", "--case", case_id]
+    assert code_of(terminal.run("laptop", *mine, code=1)) in ("unauthorized", "unknown_key", "retired_key")
+    terminal.run("lawyer1", *mine)
+
+    lawyer2 = keys_of("lawyer2").signer.kid
+    assert code_of(terminal.run("lawyer1", "member", "key", again, "--member", lawyer2, code=1)) == "wrong_signer"
+    replaced = terminal.run("registrar", "member", "key", again, "--member", lawyer2)
+    assert (replaced["member"], replaced["waits_for_approval"]) == (lawyer2, False)
+    assert replaced["key"] == keys_of("lawyer2 again").signer.kid
+    assert [each["case"] for each in terminal.run("lawyer2 again", "case", "list")["cases"]] == [case_id]
+    given = ["case", "delegate", case_id, lawyer1, "--scope", "read"]
+    assert code_of(terminal.run("lawyer2", *given, code=1)) in ("unauthorized", "retired_key")
+    assert code_of(terminal.run("lawyer2 again", *given, code=1)) == "already_party"
