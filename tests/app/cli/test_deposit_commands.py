@@ -312,7 +312,7 @@ def test_staff_reads_for_a_time_at_the_command_line(
     terminal.run("staff", "deposit", tmp_path / "a", "--case", case_id)
     assert terminal.run("lawyer1", "case", "undelegate", case_id, staff)["delegate"] == staff
     assert code_of(terminal.run("lawyer1", "case", "undelegate", case_id, staff, code=1)) == "unknown_delegation"
-    assert code_of(terminal.run("staff", "deposit", tmp_path / "a", "--case", case_id, code=1)) == "not_in_case"
+    assert code_of(terminal.run("staff", "deposit", tmp_path / "a", "--case", case_id, code=1)) == "forbidden"
 
 
 def test_a_lost_key_and_a_second_device_at_the_command_line(
