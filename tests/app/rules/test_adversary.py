@@ -10,12 +10,14 @@ from typing import Any
 
 import pytest
 
+from app.panels.capsule import label
 from app.panels.closing import close_deals
 from app.panels.group import G
 from app.panels.header import Kind, make_header
 from app.panels.making.ack import make_ack
 from app.panels.making.contribution import contribute
 from app.panels.making.deal import make_deal
+from app.panels.request import begin_release
 from app.rules.aggregates import Request
 from app.statements.kinds import (
     PanelAck,
@@ -280,6 +282,24 @@ def of_old_epoch(stage: Stage) -> Said:
     return granted(stage, "judge5", stage.release, old)
 
 
+def replayed_from_epoch_1(stage: Stage) -> Said:
+    """judge5's true contribution of epoch 1, to a request of that time, sent for one of epoch 2."""
+    old = replace(stage.release, ceremony=stage.first)
+    old.order = stage.world.do("judge1", old.order_claims())
+    record, claims = stage.first.closed().record, old.deposit.claims
+    bound = label(bytes(record.Y), claims.deposit_id, old.case_id, claims.manifest_hash)
+    then = contribute(
+        begin_release(record, bound, claims.capsules[0].public, old.message()),
+        index=5,
+        x=stage.first.share("judge5"),
+        requester=stage.world.signer("lawyer2").public,
+        order_hash=old.order.digest,
+        rnd=fresh("then", 32),
+    )
+    stage.release.ask()
+    return granted(stage, "judge5", stage.release, then)
+
+
 def of_new_epoch(stage: Stage) -> Said:
     if stage.release.request is None:
         stage.release.ask()
@@ -442,6 +462,7 @@ ATTACKS = {
         "asked", replayed("recipient"), "contribution_proof", anew("recipient")
     ),
     "a contribution to another deposit": Attack("asked", replayed("deposit"), "contribution_proof", anew("deposit")),
+    "a contribution of epoch 1, replayed": Attack("reshared", replayed_from_epoch_1, "wrong_signer", of_new_epoch),
     "a contribution of the old epoch": Attack("reshared", of_old_epoch, "contribution_proof", of_new_epoch),
     "a contribution in another's name": Attack("asked", as_honest_judge, "wrong_signer", honest_contribution),
     "a contribution with another's share": Attack("asked", with_other_share, "contribution_proof", honest_contribution),

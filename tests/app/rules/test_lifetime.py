@@ -21,6 +21,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
+from app.client.drill_id import drill_case_id, is_drill
 from app.panels.capsule import check_public, label, unbox
 from app.panels.closing import close_deals
 from app.panels.errors import PanelError
@@ -33,12 +34,14 @@ from app.rules.view import WholeView
 from app.statements.kinds import (
     DEFAULT_RULES,
     CaseAssign,
+    CaseOpen,
     CaseParty,
     CaseRecuse,
     MemberRevoke,
     PanelBlame,
     PanelClose,
     PanelDeal,
+    ReleaseRules,
     ReleaseWithdraw,
 )
 from tests.app.panels.corrupt import corrupt_deal
@@ -86,6 +89,7 @@ class Lifetime(RuleBasedStateMachine):
         self.recused: set[str] = set()
         """Recused, or a party of the case: he decides nothing in it."""
         self.deposits: list[Kept] = []
+        self.drills = 0
 
     # What the model says
 
@@ -273,25 +277,44 @@ class Lifetime(RuleBasedStateMachine):
     def an_opening(self, data: st.DataObject) -> None:
         self.open(data.draw(st.sampled_from(self.deposits)), data.draw(st.permutations(self.able())))
 
+    @rule(data=st.data())
+    def a_drill(self, data: st.DataObject) -> None:
+        """A case of its own, in which nobody is recused: it opens exactly when k judges have their secrets."""
+        self.drills += 1
+        case_id, world, rules = drill_case_id(self.panel.panel_id, self.drills), self.world, DEFAULT_RULES
+        world.do("clerk", CaseOpen(case_id=case_id, note=None))
+        for party in ("lawyer1", "lawyer2"):
+            world.do("clerk", CaseParty(case_id=case_id, member=world.id(party), note=None))
+        assign = CaseAssign(case_id=case_id, panel_id=self.panel.panel_id, presiding=world.id("judge"))
+        world.do("clerk", assign)
+        assert is_drill(world.view, case_id)
+        made = sealed(world, self.panel, case_id, f"drill {self.drills}")
+        world.do("lawyer1", made.claims)
+        kept, answering = Kept(made), data.draw(st.permutations(self.holding()))
+        self.open(kept, answering, case_id, rules)
+        assert (kept.asked is None) is (len(answering) >= self.panel.k), "a lost quorum is found by the drill"
+
     # What must be true
 
-    def open(self, kept: Kept, willing: list[str]) -> None:
+    def open(
+        self, kept: Kept, willing: list[str], case_id: bytes | None = None, rules: ReleaseRules | None = None
+    ) -> None:
         """It opens when k are able; else nobody is served, and what is there opens nothing."""
-        asked = kept.asked
+        asked, rules = kept.asked, rules if rules is not None else self.rules
         if asked is None:
-            asked = Release(self.world, self.panel, self.case_id, kept.deposit)
+            asked = Release(self.world, self.panel, case_id or self.case_id, kept.deposit)
             asked.order = self.world.do("judge", asked.order_claims())
             kept.ended()
             kept.asked, kept.sk = asked, self.next_name()
             asked.request = self.world.do("lawyer2", asked.request_claims(asked.message(sk=kept.sk)))
-            if self.rules.notice_seconds and willing:
+            if rules.notice_seconds and willing:
                 assert self.world.refused(willing[0], asked.grant(willing[0])) == "notice_running"
-                self.world.now += self.rules.notice_seconds
+                self.world.now += rules.notice_seconds
         for judge in willing[: self.panel.k]:
             if judge not in kept.granted:
                 self.world.do(judge, asked.grant(judge))
                 kept.granted.add(judge)
-        enough = self.rules.contribute == "with-grant" or len(kept.granted) >= self.panel.k
+        enough = rules.contribute == "with-grant" or len(kept.granted) >= self.panel.k
         for judge in willing:
             if judge in kept.granted - kept.given and enough:
                 self.world.do(judge, asked.contribute(judge))
