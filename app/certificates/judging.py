@@ -107,15 +107,15 @@ async def _judge(
             code="not_closed_yet",
         )
     token = _covering(pdf, stamps[-1])
-    if _gen_time(stamps[-1].signed_data).timestamp() > now + CLOCK_SKEW:
-        raise CannotTell(
-            f"the last time-stamp is of {_gen_time(stamps[-1].signed_data).isoformat()}, which is not yet",
-            "Set this machine's clock.",
-            code="from_the_future",
-        )
     # The last time-stamp covers all bytes but its own: what was altered anywhere else shows here, before more is read.
     last = await _link(pdf, tsa_roots)
     check_token(token, last.chain)
+    if last.when.timestamp() > now + CLOCK_SKEW:
+        raise CannotTell(
+            f"the last time-stamp is of {last.when.isoformat()}, which is not yet",
+            "Set this machine's clock.",
+            code="from_the_future",
+        )
     check_metadata(reader)
     _check_changes(seal)
     ends = [_end(each) for each in stamps]

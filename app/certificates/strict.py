@@ -46,6 +46,8 @@ def check_token(token: bytes, chain: tuple[x509.Certificate, ...]) -> None:
         (signer,) = signed["signer_infos"]
         digests = [each.dump() for each in signed["digest_algorithms"]]
         embedded = [each.chosen.dump() for each in signed["certificates"]]
+        named = signer["sid"].chosen
+        sid = (signer["sid"].name, named["issuer"].dump(), named["serial_number"].native)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise Mismatch(
             f"the last time-stamp cannot be read: {error}", "Ask for the original file.", code="not_strict"
@@ -55,6 +57,9 @@ def check_token(token: bytes, chain: tuple[x509.Certificate, ...]) -> None:
         _no("its type or version is another")
     if signer["version"].native != "v1" or digests != [signer["digest_algorithm"].dump()]:
         _no("its list of digests is not that of its one signer")
+    # Names are the same in capitals and small letters (RFC 5280 §7.1), and no signature covers this one.
+    if sid != ("issuer_and_serial_number", chain[0].issuer.dump(), chain[0].serial_number):
+        _no("it does not name its signer as the certificate does")
     if not isinstance(signed["crls"], core.Void):
         _no("it carries revocation lists")
     if not isinstance(signer["unsigned_attrs"], core.Void):

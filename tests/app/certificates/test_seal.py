@@ -194,6 +194,20 @@ async def test_no_flipped_bit_passes(world: World) -> None:
         assert (await code_of(world, bytes(changed)))[0] == "Mismatch", at
 
 
+async def test_the_last_stamps_signer_and_time_have_one_spelling(world: World) -> None:
+    """No signature covers the name of the signer, which CMS compares without regard to case; a time is signed."""
+    made = await sealed(world)
+    last = made.pdf.rindex(b"/Contents <") + 11
+    for name in (b"Demo".hex().upper().encode(), (b"%d" % time.gmtime().tm_year).hex().encode()):
+        at, found = made.pdf.rindex(name), 0
+        while at > last:
+            changed = bytearray(made.pdf)
+            changed[at : at + 2] = b"%02X" % (int(changed[at : at + 2], 16) ^ (0x20 if name.startswith(b"4") else 0x04))
+            assert (await code_of(world, bytes(changed)))[0] == "Mismatch", (name, at - last)
+            at, found = made.pdf.rfind(name, 0, at), found + 1
+        assert found, name
+
+
 async def test_what_is_appended_is_found(world: World) -> None:
     made, session = world
     good = (await sealed(world)).pdf
