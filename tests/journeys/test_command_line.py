@@ -371,6 +371,8 @@ async def test_from_proposal_to_opened_evidence(
         assert (words_given["Judge One"], words_given["Judge Three"]) == (True, False)
         seen = await place.says("Clara Clerk", "panel", "show", panel)
         assert "old secrets of epoch 1: Judge Three, Judge Two have not said so" in seen
+        assert (later["health"]["epoch"], later["health"]["drill"], later["health"]["may_be_lost"]) == (2, None, None)
+        assert "no drill of this epoch that you can see" in seen
         asked = (await place.run("Rita Recipient", "request", ordered["order"], deposit))["request"]
         assert "unknown_request" in await place.says(
             "Judge Three", "decide", asked, "--grant", "--order", paper, code=1

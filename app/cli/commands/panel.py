@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from app.cli.commands import panel_backup, panel_drill, panel_reserve
 from app.cli.handover import destroyed_document, destroyed_lines, open_document, open_lines
 from app.cli.output import add_json, note, show
-from app.cli.person import as_person, digest_of, member_of
+from app.cli.person import as_person, clock, digest_of, member_of
 
 if TYPE_CHECKING:
     from app.client.duties import PanelProgress
@@ -40,8 +40,9 @@ def add(commands: "argparse._SubParsersAction[Any]") -> None:
     showing = acts.add_parser(
         "show",
         help="how far panels are, and who has not come",
-        description="How far panels are, who has not come, which requests are open, and who has said that he destroyed "
-        "the secrets of ended epochs. A registrar sees requests by digest and times alone.",
+        description="How far panels are, who has not come, which requests are open, who has said that he destroyed the "
+        "secrets of ended epochs, and what the last drill says of the panel's health. A registrar sees requests by "
+        "digest and times alone.",
     )
     showing.add_argument("panel", type=digest_of, metavar="PANEL", nargs="?", help="this one only")
     _finish(showing, _show)
@@ -159,7 +160,8 @@ def _show(args: argparse.Namespace) -> int:
     from app.rules.aggregates import Panel  # noqa: PLC0415
 
     async def work(client: "Client") -> list[dict[str, Any]]:
-        view = (await client.sync()).view
+        state = await client.sync()
+        view = state.view
         panels = [each for _, each in sorted(view.aggregates.items()) if isinstance(each, Panel)]
         if args.panel is not None:
             panels = [panel_of(view, args.panel)]
@@ -171,6 +173,7 @@ def _show(args: argparse.Namespace) -> int:
                 "joint_key": joint,
                 "open_requests": await _open_requests(client, panel.state.panel_id) if record is not None else [],
                 "destroyed": destroyed_document(words_of_destruction(view, panel)),
+                "health": next(iter(panel_drill.healths(state, clock(), panel.state.panel_id)), None),
             }
             found.append({**progress_document(view, progress(view, panel)), **more})
         return found
@@ -182,5 +185,7 @@ def _show(args: argparse.Namespace) -> int:
         if each["joint_key"] is not None:
             lines += open_lines(each["open_requests"])
         lines += destroyed_lines(each["destroyed"])
+        if each["health"] is not None:
+            lines += [f"  {line}" for line in panel_drill.health_lines(each["health"])]
     show(args, {"panels": found}, lines or ["there is no panel"])
     return 0

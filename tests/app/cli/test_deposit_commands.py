@@ -260,6 +260,10 @@ def test_an_erasure_in_effect_is_certified_and_folders_forget(
     joined(terminal, place, "registrar")
     (tmp_path / "a").write_bytes(b"a")
     made = terminal.run("lawyer1", "deposit", tmp_path / "a", "--case", place[1].hex())
+    stays = terminal.run("lawyer1", "deposit", tmp_path / "a", "--case", place[1].hex())["deposit"]
+    disclose, trust = ["--disclose", "sha256"], tmp_path / "trust.json"
+    for deposit, name in ((made["deposit"], "gone.json"), (stays, "stays.json")):
+        terminal.run("lawyer1", "proof", deposit, *disclose, "-o", tmp_path / name)
     terminal.run("lawyer2", "erase", "list", made["deposit"], "-o", tmp_path / "list.json")
     asked = terminal.run(
         "registrar", "erase", "ask", tmp_path / "list.json", "--paper", tmp_path / "a", "--reason", "limitation"
@@ -289,6 +293,13 @@ def test_an_erasure_in_effect_is_certified_and_folders_forget(
     assert "what this folder kept of it was destroyed" in terminal.capsys.readouterr().err
     assert not (terminal.home("lawyer1") / "kept" / f"{made['deposit']}.age").exists()
     assert code_of(terminal.run("registrar", "erase", "show", "00" * 32, code=1)) == "not_erased"
+    # Proofs made before stay good, that of the erased deposit too; of the other deposit a new one is made.
+    terminal.run("lawyer1", "proof", stays, *disclose, "-o", tmp_path / "later.json")
+    for name in ("gone.json", "stays.json", "later.json"):
+        proven = terminal.run("lawyer2", "verify", tmp_path / name, tmp_path / "a", "--trust", trust)
+        assert (proven["outcome"], [each["items"] for each in proven["files"]]) == ("verified", [[1]])
+    refused = terminal.run("lawyer1", "proof", made["deposit"], "-o", tmp_path / "no.json", code=1)
+    assert code_of(refused) == "not_found"
 
 
 def test_staff_reads_for_a_time_at_the_command_line(
