@@ -8,6 +8,7 @@ THRESHOLD ?= 3
 DIR ?= demo-registry
 FILE ?=
 DURATION ?= 60
+OUT ?=
 # The S3 server of demo-cluster: seaweedfs, or minio, which is built from source and needs Go.
 S3 ?= seaweedfs
 # One test process a processor; the tests of a file stay together, and tests/conftest.py says which files go first.
@@ -18,7 +19,7 @@ UPGRADE ?= --upgrade
 COMPILE := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header --quiet
 
 .DEFAULT_GOAL := help
-.PHONY: help demo demo-cluster test test-minio check vectors bench hammer lock clean
+.PHONY: help demo demo-cluster test test-minio check vectors bench hammer sbom wheel lock clean
 
 help: ## this list
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -59,6 +60,12 @@ bench: $(READY) ## measurements, as ratios in one run
 
 hammer: $(READY) ## writers on two replicas that are killed at random, then every promise checked: DURATION=seconds
 	$(BIN)/python -m ops.hammer --seconds $(DURATION)
+
+sbom: ## the list of all packages at run time, CycloneDX 1.6: OUT=file (dist/muniment.cdx.json)
+	@$(PYTHON) -m ops.sbom "$(or $(OUT),dist/muniment.cdx.json)"
+
+wheel: $(READY) ## the wheel, the same bytes wherever it is built: OUT=folder (dist)
+	@$(BIN)/python -m ops.wheel "$(or $(OUT),dist)"
 
 lock: ## write ops/requirements.lock and ops/runtime.lock anew (needs uv; UPGRADE= keeps what is pinned)
 	uv pip compile pyproject.toml --all-extras $(COMPILE) $(UPGRADE) -o ops/requirements.lock
