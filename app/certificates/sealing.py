@@ -31,7 +31,8 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from app.certificates.authorities import Authorities
 from app.certificates.strict import SEAL_FIELD
-from app.certificates.token import Token, open_token
+from app.certificates.token import open_token
+from app.certificates.tokenplace import Token
 from app.errors import BadInput, Refused, Unreachable
 
 DIGEST = "sha256"

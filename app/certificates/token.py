@@ -10,9 +10,7 @@ import os
 import threading
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Any
 
 from asn1crypto import x509
@@ -24,25 +22,12 @@ from cryptography.x509 import Certificate
 from pyhanko.sign.signers.pdf_cms import Signer
 from pyhanko_certvalidator.registry import CertificateStore
 
+from app.certificates.tokenplace import Token
 from app.errors import BadInput, Unreachable
 
 log = logging.getLogger("muniment.certificates")
 MAX_SIGNATURE_BYTES = 1_024
 _TRIAL = b"muniment: is this the key of the seal's certificate?\n"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Token:
-    """Where the key is: the PKCS #11 module (a library), the token's and the key's labels, and who knows the PIN."""
-
-    module: Path
-    token: str
-    label: str
-    pin_env: str
-    """The environment variable that holds the user's PIN."""
-
-    def __str__(self) -> str:
-        return f"the key {self.label!r} on the token {self.token!r} ({self.module})"
 
 
 class TokenUnavailable(Unreachable):

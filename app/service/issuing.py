@@ -42,8 +42,6 @@ from ledger.anchors.growth import Level
 from storage.errors import AlreadyExists
 from storage.ports import RecordStore
 
-MAX_PDF_BYTES = 64 << 20
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from app.certificates.claims import Office
-from app.certificates.token import Token
+from app.certificates.tokenplace import Token
 from app.errors import BadInput
 
 _TEXTS = ("name", "responsible", "contact", "verify", "operator", "conflicts")

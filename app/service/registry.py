@@ -12,6 +12,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
@@ -29,7 +30,6 @@ from app.service.downloads import Downloads
 from app.service.erasing import Eraser
 from app.service.erasures import ErasureIndex
 from app.service.history import History
-from app.service.issuing import Issuing
 from app.service.locks import LockJob
 from app.service.logstore import RecordLogStore
 from app.service.notes import NoteStore
@@ -57,6 +57,9 @@ from ledger.sequencer import Sequencer, SequencerState
 from ledger.tree import Tree
 from storage.errors import StorageError
 from storage.ports import BlobStore, RecordStore
+
+if TYPE_CHECKING:
+    from app.service.issuing import Issuing
 
 log = logging.getLogger("muniment.registry")
 SWEEP_FIRST, SWEEP_EVERY = 3600, 86_400
@@ -195,7 +198,7 @@ class Registry:
             every_seconds=terms.scrub_seconds,
             erasures=ErasureIndex(self.history, self.statements),
         )
-        self.issuing = None if terms.office is None else Issuing(terms.office, records, self.projections, clock)
+        self.issuing = None if terms.office is None else self._make_issuing(terms.office)
         self._scrubbing: asyncio.Task[None] | None = None
         self._upkeep: asyncio.Task[None] | None = None
         self._locks_due = asyncio.Event()
@@ -345,6 +348,11 @@ class Registry:
             cadence_seconds=terms.publication_seconds,
             timeout_seconds=terms.witness_seconds,
         )
+
+    def _make_issuing(self, office: OfficeSettings) -> "Issuing":
+        from app.service.issuing import Issuing  # noqa: PLC0415 - seals and pages: a registry without an office needs none
+
+        return Issuing(office, self.records, self.projections, self.clock)
 
     async def _is_entry(self, digest: str) -> bool:
         return await self.projections.placed(bytes.fromhex(digest)) is not None

@@ -1,18 +1,21 @@
 """Certificates over HTTP: a proof goes in, a sealed PDF comes out, and nothing of it stays."""
 
 from dataclasses import dataclass
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from aiohttp import web
 
 from app.canonical import parse_json
-from app.certificates.sealing import Sealed
 from app.errors import Refused
 from app.fields import Many, Parsed, read_record
-from app.service.issuing import MAX_PDF_BYTES, Issuing, Wish
 from app.web.keys import REGISTRY
 from app.web.reading import read_body, reader
 
+if TYPE_CHECKING:
+    from app.certificates.sealing import Sealed
+    from app.service.issuing import Issuing
+
+MAX_PDF_BYTES = 64 << 20
 STATE_HEADER = "Muniment-Certificate"
 """`closed`, or `not-closed-yet`."""
 MAX_WISH_BYTES = 64 << 20
@@ -42,6 +45,8 @@ async def issue(request: web.Request) -> web.Response:
     person = await reader(request)
     data = await read_body(request, MAX_WISH_BYTES)
     wish = read_record(_Wish, parse_json(data, what="the body", max_bytes=MAX_WISH_BYTES, max_depth=4))
+    from app.service.issuing import Wish  # noqa: PLC0415 - only a registry with an office comes here
+
     asked = Wish(
         proof=wish.proof.encode(),
         lang=wish.lang,
@@ -66,7 +71,7 @@ async def longer(request: web.Request) -> web.Response:
     return _answer(await _issuing(request).lengthen(await read_body(request, MAX_PDF_BYTES)))
 
 
-def _issuing(request: web.Request) -> Issuing:
+def _issuing(request: web.Request) -> "Issuing":
     found = request.app[REGISTRY].issuing
     if found is None:
         raise Refused(
@@ -75,7 +80,7 @@ def _issuing(request: web.Request) -> Issuing:
     return found
 
 
-def _answer(made: Sealed) -> web.Response:
+def _answer(made: "Sealed") -> web.Response:
     return web.Response(
         body=made.pdf,
         content_type=PDF,

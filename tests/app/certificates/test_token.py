@@ -17,7 +17,8 @@ from pyhanko_certvalidator.registry import SimpleCertificateStore
 
 from app.certificates.judging import judge
 from app.certificates.sealing import read_seal, seal
-from app.certificates.token import Token, TokenSigner, TokenUnavailable, open_token
+from app.certificates.token import TokenSigner, TokenUnavailable, open_token
+from app.certificates.tokenplace import Token
 from app.demo.pki import Issued, LoopbackPki, serving_pki
 from app.errors import BadInput
 from app.service.office import load_office
