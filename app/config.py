@@ -63,6 +63,8 @@ class Settings:
     """With witnesses: how long a publication waits for those that are expected to answer."""
     scrub_hours: int = 24
     """How often the service reads all stored batches again, in the background; 0: never."""
+    metrics: tuple[str, int] | None = None
+    """Host and port of `/metrics`; None: no metrics are served."""
     anchors: Path | None = None
     """Who anchors the ledger: `anchors.toml` (`app.service.anchor_settings`)."""
     office: Path | None = None
@@ -94,6 +96,7 @@ _KEYS = (
     "office",
     "published",
     "anchors",
+    "metrics",
 )
 _RANGES = {
     "provisional_lock_days": (1, 90),
@@ -156,6 +159,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         published=folder / _text(found, "published"),
         witnesses=folder / _text(found, "witnesses") if "witnesses" in found else None,
         anchors=folder / _text(found, "anchors") if "anchors" in found else None,
+        metrics=parse_listen(_text(found, "metrics"), "metrics") if "metrics" in found else None,
         quotas=_quotas(found.get("quotas", {})),
         office=folder / _text(found, "office") if "office" in found else None,
         uploads=_choice(_text(found, "uploads"), "uploads", UPLOADS),
@@ -169,12 +173,11 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
     def path(value: Path) -> str:
         return value.relative_to(folder).as_posix() if value.is_relative_to(folder) else value.as_posix()
 
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
     lines = ["# One registry. Every key can be overridden by an environment variable: MUNIMENT_LISTEN, ….\n"]
     values: dict[str, object] = {
         "origin": settings.origin,
         "genesis": settings.genesis.hex(),
-        "listen": f"{host}:{settings.port}",
+        "listen": format_listen(settings.host, settings.port),
         "log_key": path(settings.log_key),
         "service_key": path(settings.service_key),
         "published": path(settings.published),
@@ -185,6 +188,8 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         values["witnesses"] = path(settings.witnesses)
     if settings.anchors is not None:
         values["anchors"] = path(settings.anchors)
+    if settings.metrics is not None:
+        values["metrics"] = format_listen(*settings.metrics)
     if settings.office is not None:
         values["office"] = path(settings.office)
     # Left out where they lie beside the file, so that the folder can be moved.
@@ -203,13 +208,18 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
     return "".join(lines)
 
 
-def parse_listen(text: str) -> tuple[str, int]:
+def format_listen(host: str, port: int) -> str:
+    """Return `HOST:PORT`, an IPv6 address in brackets."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def parse_listen(text: str, key: str = "listen") -> tuple[str, int]:
     """Return host and port of `HOST:PORT` (`[::1]:8080` for IPv6). Raises BadInput."""
     host, colon, port = text.rpartition(":")
     if not colon or not _HOST.match(host) or not re.fullmatch(r"0|[1-9][0-9]{0,4}", port, re.ASCII):
-        raise _bad("listen", f"is {text[:100]!r}", "Write it as HOST:PORT, for instance 127.0.0.1:8080.")
+        raise _bad(key, f"is {text[:100]!r}", "Write it as HOST:PORT, for instance 127.0.0.1:8080.")
     if int(port) > 65_535:
-        raise _bad("listen", f"names the port {port}", "Ports end at 65535.")
+        raise _bad(key, f"names the port {port}", "Ports end at 65535.")
     return host.strip("[]"), int(port)
 
 

@@ -96,6 +96,7 @@ class Publisher:
         self._cadence, self._timeout, self._clock, self._report = cadence_seconds, timeout_seconds, clock, report
         self._round: _Round | None = None
         self._published: Published | None = None
+        self._grown_at = time.monotonic()
         self._published_round: _Round | None = None
         self._resting: set[str] = set()
         self._kept: str | None = None
@@ -108,6 +109,11 @@ class Publisher:
         """What is published now. Only after `start`."""
         assert self._published is not None, "the publisher was not started"  # noqa: S101 - a mistake in the wiring
         return self._published
+
+    @property
+    def age_seconds(self) -> float:
+        """Since a larger checkpoint than the one before was published here, by a clock that nobody sets."""
+        return time.monotonic() - self._grown_at
 
     async def start(self, kept: str | None = None) -> None:
         """Publish the newest checkpoint, with what the witnesses give within the time-out, and go on.
@@ -193,7 +199,10 @@ class Publisher:
 
     async def _publish(self, current: _Round) -> None:
         async with self._new_publication:
+            before = self._published
             self._published, self._published_round = self._with(current), current
+            if before is None or before.size < self._published.size:
+                self._grown_at = time.monotonic()
             self._new_publication.notify_all()
 
     def _is_complete(self, current: _Round) -> bool:

@@ -7,6 +7,7 @@ the statement, durable. 6. Submit: the sequencer decides again, on state at exac
 Each step can be the last one before a crash: until 6 nothing is visible, and offering the same bytes again goes on.
 """
 
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -66,6 +67,8 @@ class Door:
         self._sequencer, self._publication, self._history = sequencer, publication, history
         self._projections, self._statements = projections, statements
         self._notes, self._uploads = notes, uploads
+        self.accepted: Counter[str] = Counter()
+        """By kind: what this process brought onto the ledger."""
 
     async def post(self, text: bytes | str) -> Receipt:
         """Admit a compact JWS. Raises BadInput (form), Refused (a rule, or something missing), Stopped, Unreachable."""
@@ -116,6 +119,7 @@ class Door:
                 continue
             except WrittenTooLongAgo:
                 continue
+            self.accepted[statement.kind] += offer.appended
             return await self.receipt(statement.digest, committed.index, created=offer.appended)
         raise Unreachable("other writers were first every time", "Send the same statement again.", code="too_busy")
 

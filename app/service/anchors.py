@@ -15,6 +15,7 @@ import contextlib
 import hashlib
 import logging
 import secrets
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -25,6 +26,7 @@ from app.errors import AppError, Unreachable
 from app.service.accept import Door
 from app.service.anchor_blocks import shown_headers
 from app.service.anchor_http import AnchorHttp
+from app.service.anchor_measures import LEDGER, SCHEDULER, source_label
 from app.service.anchor_round import (
     GIVE_UP_SECONDS,
     KIND,
@@ -112,6 +114,8 @@ class Anchoring:
         self._signer, self._door, self._publication, self._history = signer, door, publication, history
         self._clock, self._http = clock, http or AnchorHttp()
         self.store = AnchorStore(records)
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """By source (`anchor_measures.source_label`) and code, since this process began."""
 
     async def run(self, rest: Callable[[float], Awaitable[object]] = asyncio.sleep) -> None:
         """Step by step until it is cancelled; a fault is logged, and it goes on later."""
@@ -121,8 +125,10 @@ class Anchoring:
                 try:
                     await self.step()
                 except _FAULTS as error:
+                    self._count(SCHEDULER, error)
                     log.warning("anchoring rests: %s: %s", error.code, error.message)
-                except Exception:
+                except Exception as error:
+                    self._count(SCHEDULER, error)
                     log.exception("anchoring rests: a fault")
                 await rest(min(REST_SECONDS, self.terms.every_seconds, self.terms.upgrade_seconds))
         finally:
@@ -144,6 +150,10 @@ class Anchoring:
             if not found.done and found.due <= self._clock():
                 await self._work(record, found, rounds[-1][1])
 
+    async def rounds(self) -> tuple[Round, ...]:
+        """The rounds that are remembered, ascending; reads and changes nothing."""
+        return tuple(parse_round(each.data) for each in (await self._records.page(KIND, limit=1000)))
+
     async def status(self) -> AnchorStatus:
         """How it goes."""
         rounds = [found for _, found in await self._rounds()]
@@ -163,6 +173,9 @@ class Anchoring:
                 for failure in each.failures
             ),
         )
+
+    def _count(self, source: str, error: Exception) -> None:
+        self.failures[source_label(self.terms, source), getattr(error, "code", "fault")] += 1
 
     # Rounds
 
@@ -277,7 +290,8 @@ class Anchoring:
             )
             await self._keep(keeper, place.name, "rfc3161", KeptAnchor(checkpoint=message, anchor=token, headers=None))
         except _FAULTS as error:
-            keeper.fail(place.name, error.message, self._clock())
+            self._count(place.name, error)
+            keeper.fail(place.name, error, self._clock())
 
     # Calendars
 
@@ -297,7 +311,8 @@ class Anchoring:
             keeper.merge(digest, answer)
             keeper.round = replace(keeper.round, asked=(*keeper.round.asked, place.url)).succeeded(place.url)
         except _FAULTS as error:
-            keeper.fail(place.url, error.message, self._clock())
+            self._count(place.url, error)
+            keeper.fail(place.url, error, self._clock())
 
     async def _upgrade(self, keeper: "_Keeper") -> None:
         """Ask calendars what has come of their promises, then look at the blocks that are attested."""
@@ -317,9 +332,11 @@ class Anchoring:
                 keeper.round = keeper.round.succeeded(pending.uri)
             except Unreachable as error:
                 if error.code != "not_there":
-                    keeper.fail(pending.uri, error.message, self._clock())
+                    self._count(pending.uri, error)
+                    keeper.fail(pending.uri, error, self._clock())
             except (*_FAULTS, ValueError) as error:
-                keeper.fail(pending.uri, str(error), self._clock())
+                self._count(pending.uri, error)
+                keeper.fail(pending.uri, error, self._clock())
         await self._confirm(keeper, complete_paths(stamp))
 
     async def _confirm(self, keeper: "_Keeper", paths: tuple[tuple[Attested, bytes], ...]) -> None:
@@ -333,7 +350,8 @@ class Anchoring:
                 await self._keep(keeper, source, "opentimestamps", kept)
                 return
             except _FAULTS as error:
-                keeper.fail(source, error.message, self._clock())
+                self._count(source, error)
+                keeper.fail(source, error, self._clock())
 
     # What has come
 
@@ -359,6 +377,7 @@ class Anchoring:
             try:
                 await self._door.admit(statement)
             except _FAULTS as error:
+                self._count(LEDGER, error)
                 log.warning("the anchor %s cannot be entered now: %s", each.digest.hex(), error.message)
                 continue
             log.info("anchor over size %d by %s is on the ledger", found.size, each.source)
@@ -380,8 +399,9 @@ class _Keeper:
         self.round, self._records, self._revision = found, records, revision
         self._writing = asyncio.Lock()
 
-    def fail(self, source: str, problem: str, now: int) -> None:
+    def fail(self, source: str, error: Exception, now: int) -> None:
         """Note what went wrong with a source, in the log when it is news."""
+        problem = str(getattr(error, "message", error))
         known = {each.source: each.problem for each in self.round.failures}
         self.round = self.round.failed(source, problem, now)
         if known.get(source) != problem:

@@ -8,6 +8,7 @@ kill -9 before the record: nothing was handed out; after it: the holder asks aga
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from app.certificates.judging import judge
 from app.certificates.page import render, renderer
 from app.certificates.roots import Roots, roots_of
 from app.certificates.sealing import Sealed, close, read_seal, renew, seal
-from app.errors import BadInput, CannotTell, Mismatch, Refused
+from app.errors import AppError, BadInput, CannotTell, Mismatch, Refused
 from app.panels.record import parse_record
 from app.rules.aggregates import Deposited, Epoch, Person
 from app.rules.view import View
@@ -62,6 +63,10 @@ class Issuing:
     ) -> None:
         """Reads trust file and seal at once. Raises BadInput naming what is wrong with them."""
         self._settings, self._records, self._projections, self._clock = settings, records, projections, clock
+        self.issued, self.left_open = 0, 0
+        """Since this process began: sealed documents, and how many of them were not closed."""
+        self.failed: Counter[str] = Counter()
+        """By code: documents that could not be sealed."""
         self._trust  # noqa: B018 - what is wrong with it is said at the start
         self._seal: Signer = read_seal(settings.seal_key, settings.seal_certificates)
 
@@ -181,15 +186,20 @@ class Issuing:
         return await self._seal_pages(await asyncio.to_thread(render, proof, certificate, record))
 
     async def _seal_pages(self, pages: bytes) -> Sealed:
-        async with aiohttp.ClientSession() as session:
-            made = await seal(
-                pages,
-                self._seal,
-                addresses=self._settings.tsa,
-                roots=(*self._roots[0], *self._roots[1]),
-                session=session,
-            )
+        try:
+            async with aiohttp.ClientSession() as session:
+                made = await seal(
+                    pages,
+                    self._seal,
+                    addresses=self._settings.tsa,
+                    roots=(*self._roots[0], *self._roots[1]),
+                    session=session,
+                )
+        except AppError as error:
+            self.failed[error.code] += 1
+            raise
         await self._note(made.pdf)
+        self.issued, self.left_open = self.issued + 1, self.left_open + (not made.closed)
         return made
 
     async def _note(self, pdf: bytes) -> None:

@@ -48,24 +48,28 @@ class UploadSweep:
     ) -> None:
         self._records, self._blobs, self._projections, self._quota = records, blobs, projections, quota
         self._lock_seconds = provisional_lock_days * DAY
+        self.open: int | None = None
+        """Uploads without a deposit that were not ended, at the last run; None before the first."""
 
     async def run(self, now: int) -> SweepReport:
         """End and sweep. The projections must have been brought to the ledger's end after `now` was read.
 
         Raises what the stores raise; what was not done is done by the next run.
         """
-        ended, swept, after = 0, 0, ""
+        ended, swept, after, there = 0, 0, "", 0
         while page := await self._records.page("upload", after=after, limit=200):
             after = page[-1].id
             for record in page:
                 upload = read_upload(record.data)
                 due = upload.begun + self._lock_seconds if upload.ended is None else upload.ended + DAY
-                if now < due or await self._is_deposited(record.id):
+                if (now < due and upload.ended is not None) or await self._is_deposited(record.id):
                     continue
                 if upload.ended is None:
-                    ended += await self._end(record, now)
+                    done = now >= due and await self._end(record, now)
+                    ended, there = ended + done, there + (not done)
                 else:
                     swept += await self._sweep(record, now)
+        self.open = there
         return SweepReport(ended=ended, swept=swept)
 
     async def _is_deposited(self, id: str) -> bool:

@@ -96,6 +96,8 @@ class Uploads:
         self._lock_seconds = provisional_lock_days * DAY
         self._direct = direct_store(blobs, mode)
         self.pins, self.quota = Pins(records), Quota(records, limits)
+        self.begun = 0
+        """Uploads that were begun at this process."""
 
     async def begin(self, deposit_id: bytes, case_id: bytes, person: Person, *, announced: int = 0) -> bool:
         """Give the upload to a depositor of the case; return whether it is new.
@@ -137,6 +139,7 @@ class Uploads:
             with suppress(Conflict):  # it was begun twice at once, and the other one had room
                 await self._records.delete("upload", deposit_id.hex(), revision=1)
             raise
+        self.begun += 1
         return True
 
     async def status(self, deposit_id: bytes, person: Person) -> Uploaded:

@@ -23,6 +23,7 @@ class Publication:
         self, source: Source, policy: Policy, prove: Prove, *, cadence_seconds: float, timeout_seconds: float
     ) -> None:
         self._session: aiohttp.ClientSession | None = None
+        self.policy = policy
         self._patience = 2 * (cadence_seconds + timeout_seconds) + 1
         self._publisher = Publisher(
             source,
@@ -38,6 +39,11 @@ class Publication:
     def published(self) -> Published:
         """The newest published checkpoint."""
         return self._publisher.published
+
+    @property
+    def age_seconds(self) -> float:
+        """Since something larger was published."""
+        return self._publisher.age_seconds
 
     async def covering(self, size: int) -> Published:
         """What is published, as soon as its size is at least `size`. Raises Unreachable when no round comes."""

@@ -7,11 +7,12 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from aiohttp import web
 
 from app.service.registry import Registry
-from app.web.keys import MANIFEST_ROOM, REGISTRY, SEGMENT_ROOM
+from app.web.keys import MANIFEST_ROOM, REGISTRY, SEGMENT_ROOM, TRAFFIC
 from app.web.openapi import describe
 from app.web.problems import answer, problem_of
 from app.web.rooms import MANIFESTS, SEGMENTS, Room
 from app.web.routes import ROUTES
+from app.web.traffic import NO_ROUTE, NOT_HTTP, Traffic
 
 log = logging.getLogger("muniment.access")
 MAX_LINE = 8190
@@ -30,7 +31,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 def make_application(registry: Registry) -> web.Application:
     """Return the application for a registry; it starts and closes the registry with itself."""
     application = web.Application(middlewares=[_guard], client_max_size=0)
-    application[REGISTRY] = registry
+    application[REGISTRY], application[TRAFFIC] = registry, Traffic()
     application[SEGMENT_ROOM], application[MANIFEST_ROOM] = Room("segments", SEGMENTS), Room("manifests", MANIFESTS)
     for route in ROUTES:
         application.router.add_route(route.method, route.pattern, route.handler)
@@ -65,7 +66,8 @@ async def serve(
 class _Protocol(web.RequestHandler):
     """aiohttp's protocol, but what is no HTTP is answered by a problem and not quoted in the log."""
 
-    __slots__ = ()
+    __slots__ = ("traffic",)
+    traffic: Traffic
 
     def handle_error(
         self,
@@ -75,6 +77,7 @@ class _Protocol(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002 - quotes what was sent
     ) -> web.StreamResponse:
         log.info("no answerable request: %d %s", status, type(exc).__name__)
+        self.traffic.count("", NOT_HTTP, status, 0.0)
         if request.writer.output_size > 0:
             raise ConnectionError("an answer was begun already")
         error = web.HTTPBadRequest() if status < 500 else exc if isinstance(exc, Exception) else RuntimeError()
@@ -85,8 +88,12 @@ class _Protocol(web.RequestHandler):
 
 
 class _Server(web.Server):
+    traffic: Traffic
+
     def __call__(self) -> web.RequestHandler:
-        return _Protocol(self, loop=self._loop, **self._kwargs)
+        made = _Protocol(self, loop=self._loop, **self._kwargs)
+        made.traffic = self.traffic
+        return made
 
 
 class _Runner(web.AppRunner):
@@ -96,6 +103,8 @@ class _Runner(web.AppRunner):
         server = await super()._make_server()
         # aiohttp gives no other way to choose the protocol; the tests send what is no HTTP and so hold this.
         server.__class__ = _Server
+        assert isinstance(server, _Server)  # noqa: S101 - just made so
+        server.traffic = self.app[TRAFFIC]
         return server
 
 
@@ -115,7 +124,8 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Answer every error as a problem, and log method, route and status: never a body, a token or a query."""
     began = time.monotonic()
     resource = request.match_info.route.resource
-    what = f"{request.method} {resource.canonical if resource is not None else '(no route)'}"
+    route = resource.canonical if resource is not None else NO_ROUTE
+    what = f"{request.method} {route}"
     try:
         response = await handler(request)
     except ConnectionError:
@@ -123,5 +133,7 @@ async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
         response = answer(problem_of(web.HTTPBadRequest(), what))
     except Exception as error:
         response = answer(problem_of(error, what))
-    log.info("%s %d %.1f ms", what, response.status, 1000 * (time.monotonic() - began))
+    seconds = time.monotonic() - began
+    request.app[TRAFFIC].count(request.method, route, response.status, seconds)
+    log.info("%s %d %.1f ms", what, response.status, 1000 * seconds)
     return response

@@ -116,3 +116,20 @@ def test_what_cannot_be_served_is_said_in_words(tmp_path: Path) -> None:
     assert done.returncode == 2
     assert "muniment.toml" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_metrics_are_served_where_the_setting_says(tmp_path: Path) -> None:
+    folder = written(tmp_path / "court", founded(now=int(time.time())))
+    with (folder / "muniment.toml").open("a") as file:
+        file.write('metrics = "127.0.0.1:0"\n')
+    with served(folder) as (process, url):
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = re.fullmatch(r"metrics on (http://127\.0\.0\.1:[0-9]+/metrics)\n", line)
+        assert found, line
+        with urlopen(found[1]) as answer:  # noqa: S310
+            assert b"\nmuniment_ledger_entries 0\n" in answer.read()
+        with urlopen(f"{url}/healthz") as answer:  # noqa: S310
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0

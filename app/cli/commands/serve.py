@@ -1,16 +1,18 @@
 """`muniment serve`: run a registry until SIGTERM or SIGINT."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import signal
 import sys
 from argparse import ArgumentParser, Namespace
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from app.config import FILE_NAME, Settings, load_settings, parse_listen
+from app.config import FILE_NAME, Settings, format_listen, load_settings, parse_listen
 from app.errors import BadInput
 from app.rules.decide import Law, decide
 
@@ -57,6 +59,7 @@ def run(args: Namespace) -> int:
 async def serve_until_stopped(settings: Settings, law: Law = decide, *, rebuild: bool = False) -> None:
     """Serve until SIGTERM or SIGINT; print the line that says where. `law`: see `app.wiring.build`."""
     from app.web.application import serve  # noqa: PLC0415 - other commands start without the server
+    from app.web.metrics import serve_metrics  # noqa: PLC0415
     from app.wiring import build  # noqa: PLC0415
 
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
@@ -65,19 +68,29 @@ async def serve_until_stopped(settings: Settings, law: Law = decide, *, rebuild:
     async with build(settings, law) as registry:
         if rebuild:
             await registry.rebuild()
-        try:
-            runner, host, port = await serve(
-                registry, settings.host, settings.port, shutdown_seconds=settings.shutdown_seconds
-            )
-        except OSError as error:
-            raise BadInput(
-                f"cannot listen on {settings.host}:{settings.port}: {error.strerror or error}",
-                "Stop what listens there, or choose another --listen.",
-                code="cannot_listen",
-            ) from error
-        try:
-            shown = f"[{host}]" if ":" in host else host
-            print(f"listening on http://{shown}:{port}", flush=True)
+        async with contextlib.AsyncExitStack() as stack:
+            with _listening(settings.host, settings.port, "--listen"):
+                runner, host, port = await serve(
+                    registry, settings.host, settings.port, shutdown_seconds=settings.shutdown_seconds
+                )
+            stack.push_async_callback(runner.cleanup)
+            lines = [f"listening on http://{format_listen(host, port)}"]
+            if settings.metrics is not None:
+                with _listening(*settings.metrics, "port for the setting 'metrics'"):
+                    watched, host, port = await serve_metrics(runner.app, *settings.metrics)
+                stack.push_async_callback(watched.cleanup)
+                lines.append(f"metrics on http://{format_listen(host, port)}/metrics")
+            print("\n".join(lines), flush=True)
             await stop.wait()
-        finally:
-            await runner.cleanup()
+
+
+@contextlib.contextmanager
+def _listening(host: str, port: int, what: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise BadInput(
+            f"cannot listen on {format_listen(host, port)}: {error.strerror or error}",
+            f"Stop what listens there, or choose another {what}.",
+            code="cannot_listen",
+        ) from error
