@@ -1,6 +1,6 @@
 """Metrics as text: Prometheus' exposition format 0.0.4, written and nothing else.
 
-Source: https://prometheus.io/docs/instrumenting/exposition_formats/ ("Text-based format"). Pure; values are floats,
+Source: prometheus.io, "Exposition formats", section "Text-based format". Pure; values are floats,
 labels are text that is escaped here. A mistake in a name, in the number of labels or a sample that stands twice is
 ours, and raises ValueError.
 """
