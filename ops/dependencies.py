@@ -41,7 +41,7 @@ class Package:
 
 def project(root: Path = ROOT) -> dict[str, Any]:
     """The table `project` of `pyproject.toml`."""
-    found: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    found: dict[str, Any] = tomllib.loads((root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     return found
 
 
