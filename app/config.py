@@ -63,6 +63,8 @@ class Settings:
     """With witnesses: how long a publication waits for those that are expected to answer."""
     scrub_hours: int = 24
     """How often the service reads all stored batches again, in the background; 0: never."""
+    log: str = "text"
+    """How the log's lines are written: `text` or `json` (`app.logs.LogForm`)."""
     metrics: tuple[str, int] | None = None
     """Host and port of `/metrics`; None: no metrics are served."""
     anchors: Path | None = None
@@ -97,6 +99,7 @@ _KEYS = (
     "published",
     "anchors",
     "metrics",
+    "log",
 )
 _RANGES = {
     "provisional_lock_days": (1, 90),
@@ -110,12 +113,14 @@ _RANGES = {
     "scrub_hours": (0, 8760),
 }
 UPLOADS = ("auto", "proxy", "presigned")
+LOGS = ("text", "json")
 _DEFAULTS: dict[str, object] = {
     "listen": "127.0.0.1:8080",
     "log_key": "keys/log.pem",
     "service_key": "keys/service.pem",
     "published": "published.checkpoint",
     "uploads": "auto",
+    "log": "text",
 }
 _HOST = re.compile(r"(?:[A-Za-z0-9](?:[A-Za-z0-9.-]{0,251}[A-Za-z0-9])?|\[[0-9a-fA-F:.]{2,45}\])\Z")
 
@@ -163,6 +168,7 @@ def parse_settings(table: Mapping[str, object], environ: Mapping[str, str], *, f
         quotas=_quotas(found.get("quotas", {})),
         office=folder / _text(found, "office") if "office" in found else None,
         uploads=_choice(_text(found, "uploads"), "uploads", UPLOADS),
+        log=_choice(_text(found, "log"), "log", LOGS),
         **{key: _number(found[key], key, *_RANGES[key]) for key in _RANGES if key in found},
     )
 
@@ -188,6 +194,8 @@ def format_settings(settings: Settings, *, folder: Path) -> str:
         values["witnesses"] = path(settings.witnesses)
     if settings.anchors is not None:
         values["anchors"] = path(settings.anchors)
+    if settings.log != "text":
+        values["log"] = settings.log
     if settings.metrics is not None:
         values["metrics"] = format_listen(*settings.metrics)
     if settings.office is not None:

@@ -1,11 +1,13 @@
 """The aiohttp application: routes, one place for errors, security headers, the access log; and the server around it."""
 
 import logging
+import secrets
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 
 from aiohttp import web
 
+from app.logs import REQUEST
 from app.service.registry import Registry
 from app.web.keys import MANIFEST_ROOM, REGISTRY, SEGMENT_ROOM, TRAFFIC
 from app.web.openapi import describe
@@ -24,6 +26,9 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Server": "muniment",
 }
+
+REQUEST_ID = "Muniment-Request"
+"""The header that tells the client his request's id, which the log's lines and a problem's `instance` have too."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -76,6 +81,7 @@ class _Protocol(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,  # noqa: ARG002 - quotes what was sent
     ) -> web.StreamResponse:
+        REQUEST.set(secrets.token_hex(8))
         log.info("no answerable request: %d %s", status, type(exc).__name__)
         self.traffic.count("", NOT_HTTP, status, 0.0)
         if request.writer.output_size > 0:
@@ -83,6 +89,7 @@ class _Protocol(web.RequestHandler):
         error = web.HTTPBadRequest() if status < 500 else exc if isinstance(exc, Exception) else RuntimeError()
         response = answer(problem_of(error, "a request"))
         response.headers.update(HEADERS)
+        response.headers[REQUEST_ID] = REQUEST.get()
         response.force_close()
         return response
 
@@ -117,11 +124,14 @@ async def _life(application: web.Application) -> AsyncIterator[None]:
 
 async def _headers(_request: web.Request, response: web.StreamResponse) -> None:
     response.headers.update(HEADERS)
+    response.headers[REQUEST_ID] = REQUEST.get()
 
 
 @web.middleware
 async def _guard(request: web.Request, handler: _Handler) -> web.StreamResponse:
     """Answer every error as a problem, and log method, route and status: never a body, a token or a query."""
+    # One task serves a connection's requests one after the other: each sets its own id. A sender's is not taken over.
+    REQUEST.set(secrets.token_hex(8))
     began = time.monotonic()
     resource = request.match_info.route.resource
     route = resource.canonical if resource is not None else NO_ROUTE

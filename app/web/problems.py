@@ -13,6 +13,7 @@ from aiohttp import web
 
 from app.canonical import format_json
 from app.errors import AppError, BadInput, Refused, Unreachable
+from app.logs import REQUEST
 from ledger.errors import LedgerError, Stopped
 from storage.errors import AlreadyExists, Full, StorageError, Unavailable
 
@@ -135,7 +136,7 @@ def status_of(error: Exception) -> int:
 
 def problem_of(error: Exception, what: str) -> Problem:
     """Return the problem for an error; an unexpected one is logged here. `what` is method and route, without values."""
-    instance = secrets.token_hex(8)
+    instance = REQUEST.get() or secrets.token_hex(8)
     if isinstance(error, web.HTTPException):
         return _of_http(error, instance)
     if isinstance(error, web.RequestPayloadError):

@@ -249,7 +249,7 @@ def test_every_route_is_described() -> None:
 
 def test_every_setting_is_described() -> None:
     page = (ROOT / "docs" / "operate" / "files.md").read_text()
-    for key in (*RANGES, "origin", "genesis", "listen", "records", "blobs", "log_key", "service_key", "metrics"):
+    for key in (*RANGES, "origin", "genesis", "listen", "records", "blobs", "log_key", "service_key", "metrics", "log"):
         assert f"`{key}`" in page
     for key, (least, most) in RANGES.items():
         row = next(line for line in page.splitlines() if line.startswith(f"| `{key}` "))

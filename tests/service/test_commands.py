@@ -121,7 +121,7 @@ def test_what_cannot_be_served_is_said_in_words(tmp_path: Path) -> None:
 def test_metrics_are_served_where_the_setting_says(tmp_path: Path) -> None:
     folder = written(tmp_path / "court", founded(now=int(time.time())))
     with (folder / "muniment.toml").open("a") as file:
-        file.write('metrics = "127.0.0.1:0"\n')
+        file.write('metrics = "127.0.0.1:0"\nlog = "json"\n')
     with served(folder) as (process, url):
         assert process.stdout is not None
         line = process.stdout.readline()
@@ -130,6 +130,8 @@ def test_metrics_are_served_where_the_setting_says(tmp_path: Path) -> None:
         with urlopen(found[1]) as answer:  # noqa: S310
             assert b"\nmuniment_ledger_entries 0\n" in answer.read()
         with urlopen(f"{url}/healthz") as answer:  # noqa: S310
-            assert answer.status == 200
+            request = answer.headers["Muniment-Request"]
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0
+        lines = [json.loads(line) for line in process.communicate(timeout=60)[1].splitlines()]
+        assert process.returncode == 0
+        assert [each["message"][:16] for each in lines if each.get("request") == request] == ["GET /healthz 200"]

@@ -45,6 +45,7 @@ def test_variables_override_the_file() -> None:
         ("listen", "localhost:99999"),
         ("listen", "localhost:٨٠"),
         ("listen", "a b:80"),
+        ("log", "xml"),
         ("metrics", "9464"),
         ("metrics", ""),
         ("metrics", "localhost:99999"),
@@ -82,7 +83,7 @@ def test_what_has_no_default_is_asked_for(key: str) -> None:
 
 def test_settings_survive_their_file(tmp_path: Path) -> None:
     table = {**GOOD, "origin": 'odd"\\origin', "listen": "[::1]:1", "records": "memory:", "retention_days": 9}
-    table["uploads"] = "proxy"
+    table |= {"uploads": "proxy", "metrics": "[::1]:9464", "log": "json"}
     settings = parse_settings(table, {}, folder=tmp_path)
     (tmp_path / "muniment.toml").write_text(format_settings(settings, folder=tmp_path))
     assert load_settings(tmp_path / "muniment.toml", {}) == settings

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
-import sys
 from argparse import ArgumentParser, Namespace
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +12,7 @@ from typing import Any
 
 from app.config import FILE_NAME, Settings, format_listen, load_settings, parse_listen
 from app.errors import BadInput
+from app.logs import LogForm, set_up_logs
 from app.rules.decide import Law, decide
 
 
@@ -51,7 +50,7 @@ def run(args: Namespace) -> int:
     if args.listen is not None:
         host, port = parse_listen(args.listen)
         settings = replace(settings, host=host, port=port)
-    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    set_up_logs(LogForm(settings.log))
     asyncio.run(serve_until_stopped(settings, rebuild=args.rebuild))
     return 0
 
