@@ -60,8 +60,8 @@ def test_an_exception_is_its_kind_and_place_without_its_text() -> None:
     for line in (JSON.format(found), TEXT.format(found)):
         assert "ValueError" in line
         assert "test_logs.py" in line
-    assert json.loads(JSON.format(found))["trace"][0] == "ValueError"
         assert "the secret" not in line
+    assert json.loads(JSON.format(found))["trace"][0] == "ValueError"
 
 
 async def test_each_answer_has_an_id_that_its_log_lines_have() -> None:
