@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from app.service.anchor_measures import measure_anchors
-from app.service.anchor_round import Obtained, Round, new_round
+from app.service.anchor_round import LAST_PAUSE, Obtained, Round, new_round
 from app.service.anchor_settings import AnchorTerms
 from app.service.exposition import MEDIA, Sample, format_exposition
 from app.service.metric_table import METRICS
@@ -19,10 +19,13 @@ from app.web.metrics import serve_metrics
 from storage.errors import Unavailable
 from storage.memory import MemoryRecordStore
 from storage.ports import Record
-from tests.app.rules.world import World, peopled
+from tests.app.rules.world import World, founded, peopled
 from tests.service.house import House, RealDeposit, court, open_house
 from tests.service.test_anchors import Yard, yard
 from tests.service.test_exposition import read
+from tests.service.test_witnesses import DEAD, KEY
+from tests.service.test_witnesses import watched as with_witnesses
+from tests.witness.serving import cosigner, serving
 
 Page = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -181,22 +184,71 @@ async def test_open_uploads_are_counted_by_the_sweep() -> None:
 
 
 async def test_each_failure_of_an_anchor_is_counted_and_success_ends_the_row() -> None:
-    async with yard() as found:
-        found.registry.anchoring = found.anchoring
-        await found.news()
-        await found.anchoring.step()
-        page = await measured(found)
-        names = [each.name for each in found.terms.tsas]
+    async with yard() as it:
+        tsa, calendar = it.terms.tsas[0].name, it.terms.calendars[0].url
+        it.pki.faults.add("/tsa/1")
+        it.calendar.faults.add("/digest")
+        await it.anchoring.step()
+        await it.later()
+        page = await measured(it)
+        for source in (tsa, calendar):
+            counted = [count for (name, labels), count in page.items() if counts(name, labels, source)]
+            assert sum(counted) == value(page, "anchor_failing", source=source) == 2
+            assert ("muniment_anchor_source_age_seconds", (("source", source),)) not in page
         assert value(page, "anchor_rounds_open") == 1
+        for form in ("rfc3161", "opentimestamps"):
+            assert value(page, "unanchored_age_seconds", form=form) == LAST_PAUSE
+        assert await it.forms() == ["rfc3161"]
+        it.pki.faults.clear()
+        it.calendar.faults.clear()
+        await it.later()
+        assert it.calendar.confirm() is not None
+        await it.later()
+        page = await measured(it)
+        for source in (tsa, calendar):
+            assert value(page, "anchor_failing", source=source) == 0
+            assert value(page, "anchor_source_age_seconds", source=source) == 3 * LAST_PAUSE
+            assert sum(count for (name, labels), count in page.items() if counts(name, labels, source)) == 2
+        assert value(page, "anchor_source_age_seconds", source="bitcoin") == 3 * LAST_PAUSE
         assert value(page, "unanchored_age_seconds", form="rfc3161") == 0
-        for name in names[: found.terms.tsa_quorum]:
-            assert value(page, "anchor_source_age_seconds", source=name) == 0
-            assert value(page, "anchor_failing", source=name) == 0
-        before = dict(found.anchoring.failures)
-        found.anchoring._count(names[0], Unavailable("down"))
-        assert found.anchoring.failures[names[0], "unavailable"] == before.get((names[0], "unavailable"), 0) + 1
-        page = await measured(found)
-        assert value(page, "anchor_failures_total", source=names[0], code="unavailable") >= 1
+        assert value(page, "unanchored_age_seconds", form="opentimestamps") == 0
+        assert value(page, "anchor_rounds_open") == 0
+
+
+async def test_a_block_that_cannot_be_checked_is_counted_under_bitcoin() -> None:
+    async with yard() as it:
+        await it.anchoring.step()
+        it.calendar.confirm()
+        it.calendar.faults.update({"/source-1", "/source-2"})
+        await it.later()
+        page = await measured(it)
+        assert value(page, "anchor_failing", source="bitcoin") == 1
+        assert sum(count for (name, labels), count in page.items() if counts(name, labels, "bitcoin")) == 1
+
+
+def counts(name: str, labels: tuple[tuple[str, str], ...], source: str) -> bool:
+    return name == "muniment_anchor_failures_total" and labels[0] == ("source", source)
+
+
+async def test_who_cosigned_is_shown_and_who_did_not() -> None:
+    async with serving([KEY], [cosigner(1)]) as one, with_witnesses(founded(), "1", one, DEAD) as house:
+        await house.push()
+        for _ in range(1000):  # a cosignature that came late is added
+            page = read(format_exposition(await Metrics(house.registry).read()))
+            if value(page, "witness_cosigned", witness="w1"):
+                break
+            await house.call("GET", "/healthz")
+        assert value(page, "published_quorum_met") == 1
+        assert value(page, "witness_cosigned", witness="w1") == 1
+        assert value(page, "witness_cosigned", witness="w2") == 0
+        assert value(page, "witness_age_seconds", witness="w1") >= 0
+        assert ("muniment_witness_age_seconds", (("witness", "w2"),)) not in page
+
+
+async def test_a_quorum_that_is_missing_is_shown() -> None:
+    async with with_witnesses(founded(), "all", DEAD) as house:
+        page = read(format_exposition(await Metrics(house.registry).read()))
+        assert value(page, "published_quorum_met") == value(page, "witness_cosigned", witness="w1") == 0
 
 
 async def measured(found: Yard) -> Page:
