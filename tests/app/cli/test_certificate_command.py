@@ -17,6 +17,8 @@ from app.certificates.judging import judge
 from app.client.home import Settings
 from app.demo.pki import LoopbackPki, serving_pki
 from app.errors import BadInput
+from app.service.exposition import format_exposition
+from app.service.metrics import Metrics
 from app.service.office import OfficeSettings, load_office
 from app.statements.statement import Seen
 from app.statements.store_report import StoreReport, sign_report
@@ -159,6 +161,9 @@ def test_queued_when_no_authority_answers_and_issued_later(
     place.pki.faults.clear()
     assert terminal.run("lawyer1", "certificate", "--queued")["issued"][0]["certificate"] == str(pdf)
     assert terminal.run("lawyer1", "certificate", "--queued") == {"issued": [], "queued": 0}
+    issuing = place.court.registry.issuing
+    assert issuing is not None
+    assert (issuing.issued, issuing.left_open, dict(issuing.failed)) == (1, 0, {"no_timestamp": 2})
     assert terminal.run("lawyer2", "verify", pdf, "--trust", tmp_path / "trust.json")["outcome"] == "verified"
 
 
@@ -167,6 +172,12 @@ def test_closed_later_and_renewed_in_time(terminal: Terminal, place: Place, depo
     place.pki.faults.update(("/ocsp", "/crl/issuing.crl"))
     made = terminal.run("lawyer1", "certificate", deposit, "-o", pdf, code=3)
     assert made["problem"]["code"] == "not_closed_yet"
+    issuing = place.court.registry.issuing
+    assert issuing is not None
+    assert (issuing.issued, issuing.left_open, dict(issuing.failed)) == (1, 1, {})
+    samples = format_exposition(asyncio.run(Metrics(place.court.registry)._counters()))
+    assert "\nmuniment_certificates_issued_total 1\n" in samples
+    assert "\nmuniment_certificates_not_closed_total 1\n" in samples
     begun = pdf.read_bytes()
     assert terminal.run("lawyer1", "certificate", "--renew", pdf, code=1)["error"]["code"] == "not_closed_yet"
     assert pdf.read_bytes() == begun

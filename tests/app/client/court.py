@@ -40,6 +40,7 @@ class Court:
     folder: Path
     records: RecordStore
     blobs: BlobStore
+    registry: Registry
 
     @asynccontextmanager
     async def client(self, name: str, **changes: Any) -> AsyncIterator[Client]:
@@ -93,4 +94,6 @@ async def court(
             for entry in world.entries:
                 posted = await api.post_statement(entry.statement)
                 assert (posted.index, posted.leaf) == (entry.index, entry.leaf)
-        yield Court(world=world, trust=trust_of(world), url=url, folder=folder, records=records, blobs=blobs)
+        yield Court(
+            world=world, trust=trust_of(world), url=url, folder=folder, records=records, blobs=blobs, registry=registry
+        )
