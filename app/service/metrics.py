@@ -20,6 +20,9 @@ from storage.errors import StorageError
 
 log = logging.getLogger("muniment.metrics")
 PART_SECONDS = 5.0
+# A counter that first appears at 1 has not increased, for whoever watches: these are there from the beginning.
+_FROM_ZERO_KINDS = {"deposit": 0}
+_FROM_ZERO_CODES = {"no_timestamp": 0, "seal_unavailable": 0}
 
 _Part = Callable[[], Awaitable[list[Sample]]]
 
@@ -120,7 +123,10 @@ class Metrics:
     async def _counters(self) -> list[Sample]:
         registry = self._registry
         samples = [
-            *(sample(table.ACCEPTED, count, kind) for kind, count in sorted(registry.door.accepted.items())),
+            *(
+                sample(table.ACCEPTED, count, kind)
+                for kind, count in sorted((_FROM_ZERO_KINDS | registry.door.accepted).items())
+            ),
             sample(table.UPLOADS_BEGUN, registry.uploads.begun),
         ]
         if registry.upload_sweep.open is not None:
@@ -130,6 +136,9 @@ class Metrics:
             samples += [
                 sample(table.CERTIFICATES, issued.issued),
                 sample(table.CERTIFICATES_OPEN, issued.left_open),
-                *(sample(table.CERTIFICATES_FAILED, count, code) for code, count in sorted(issued.failed.items())),
+                *(
+                    sample(table.CERTIFICATES_FAILED, count, code)
+                    for code, count in sorted((_FROM_ZERO_CODES | issued.failed).items())
+                ),
             ]
         return samples

@@ -80,6 +80,7 @@ async def test_what_a_deposit_does_is_counted_and_names_nobody() -> None:
     world = release.world
     async with open_house(world) as house, watched(house) as url:
         await house.push()
+        assert value((await page_of(house, url))[1], "statements_accepted_total", kind="deposit") == 0
         await house.upload(deposit)
         world.do("lawyer1", deposit.claims)
         await house.push()
