@@ -4,8 +4,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from app.cli.commands import decide
 from app.client.duties import DutyKind
@@ -27,10 +29,11 @@ from app.client.release import (
 from app.errors import AppError, Refused
 from app.panels.errors import PanelError
 from app.rules.aggregates import Request
-from app.statements.kinds import DEFAULT_RULES, ReleaseRules
+from app.statements.kinds import DEFAULT_RULES, ReleaseContribution, ReleaseRules
 from app.verify.record import check_record
 from app.verify.verdict import Outcome
-from tests.app.client.panel_service import PAPER, Bench, with_panel
+from tests.app.client.panel_service import PAPER, Bench, copy_of, with_panel
+from tests.app.client.test_betrayal import LATER, panel_of, proposed
 from tests.app.client.test_grant import kept_grant, left_the_machine
 from tests.app.client.world_service import keys_of
 
@@ -324,3 +327,32 @@ async def test_whoever_reads_the_case_writes_its_record_from_what_he_replayed(tm
     assert verdict.outcome is Outcome.VERIFIED, verdict.failed
     assert (verdict.status, verdict.items, made.holds_key) == ("opened", ("equal",), False)
     assert {"judge2", "judge3"} <= {each.who for each in verdict.events if each.says == "contributes"}
+
+
+async def test_a_contribution_granted_before_a_reshare_is_refused_after_it_around_the_client(tmp_path: Path) -> None:
+    """The grant stands, the contribution was made in the old epoch and did not arrive; then the key has new holders."""
+    async with with_panel(tmp_path) as court:
+        court.deposit(("a.txt", b"evidence"))
+        first = await court.released()
+        court.service.lost.add("release.contribution")
+        async with court.client("judge3") as client:
+            with pytest.raises(AppError):
+                await Judge(client).grant(first, PAPER)
+            (made,) = JudgeVault(client.vault).grants()
+        court.service.lost.clear()
+        twin = copy_of(court.world)
+        claims = ReleaseContribution(request=first, contribution=made.contribution)
+        twin.do("judge3", claims)  # before the reshare it is taken
+        await proposed(court, LATER)
+        for judge in (*LATER[:2], *LATER):
+            await court.acts(judge)
+        current: Any = panel_of(court).state.current
+        assert current.epoch == 2
+        before = dict(court.world.view.aggregates)
+        text = court.world.sign("judge3", claims).text
+        async with ClientSession() as http, http.post(f"{court.url}v1/statements", data=text) as answer:
+            assert (answer.status, (await answer.json(content_type=None))["code"]) == (409, "wrong_epoch")
+        assert court.world.view.aggregates == before
+        asked_for = court.world.view.find(Request, first.hex())
+        assert asked_for is not None
+        assert asked_for.state.contributions == ()
