@@ -84,8 +84,10 @@ with SqliteTree(file) as tree:
 _THEIRS = {
     "append_entry": (1, ()),
     "append_entry, write-ahead log": (1, ("log",)),
+    "append_entry, root after each": (1, ("roots",)),
     "append_entries of 100": (100, ()),
     "append_entries of 100, write-ahead log": (100, ("log",)),
+    "append_entries of 100, root after each": (100, ("roots",)),
     "append_entries of 1,000": (1000, ()),
     "append_entries of 1,000, write-ahead log": (1000, ("log",)),
     "append_entries of 1,000, root after each": (1000, ("roots",)),
