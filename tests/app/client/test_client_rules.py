@@ -2,7 +2,7 @@
 
 A `law` stands for a registry, and for a replay, that lets the lie pass; the judge's own client must still stop. Beside
 these: one acknowledgment a session (test_judge), a grant before a contribution and its proof (test_grant), a blame that
-opens a good share (test_own_blame), keys that are anybody's (test_keys_refused).
+opens a good share (test_own_blame), keys that are anybody's (test_keys_refused, test_recipients_key).
 """
 
 from collections.abc import AsyncIterator, Callable

@@ -74,10 +74,15 @@ def gullible(view: View, statement: Statement, circumstances: Circumstances) -> 
 
 
 def signature_of_nobody(key: bytes, tag: str, body: bytes) -> bytes:
+    """`signature_by` over what a panel's message signs."""
+    return signature_by(key, signed_message(tag, body))
+
+
+def signature_by(key: bytes, message: bytes) -> bytes:
     """64 bytes that OpenSSL takes for a signature by a key of small order: R = s·B, where h·A is the identity."""
     for s in range(1, 1000):
         R = edwards.encode(edwards.multiply(s, edwards.B))
-        h = int.from_bytes(hashlib.sha512(R + key + signed_message(tag, body)).digest(), "little") % edwards.L
+        h = int.from_bytes(hashlib.sha512(R + key + message).digest(), "little") % edwards.L
         if h % 8 == 0:
             return R + s.to_bytes(32, "little")
     raise AssertionError("no hash in a thousand is divisible by 8")
